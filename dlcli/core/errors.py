@@ -1,0 +1,140 @@
+"""The one family of exceptions for everything that a user can cause, each class with its documented exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+MAX_LINE = 400
+"""The longest line that an error may print, in characters."""
+
+MAX_VALUE = 60
+"""The longest piece of the user's own text that an error repeats, in characters."""
+
+
+def escape(text: str) -> str:
+    """`text` with every character that is not printable written as an escape, so that input cannot drive a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def quote(value: object) -> str:
+    """A user's value as errors show it: escaped, in quotes where it is text, at most `MAX_VALUE` characters."""
+    text = escape(value) if isinstance(value, str) else escape(repr(value))
+    if len(text) > MAX_VALUE:
+        text = text[: MAX_VALUE - 3] + "..."
+    return f"'{text}'" if isinstance(value, str) else text
+
+
+def suggest(wrong: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the one near name, else at most eight that exist."""
+    names = list(names)
+    same = [n for n in names if n.lower().replace("-", "_") == wrong.lower().replace("-", "_")]
+    near = same or get_close_matches(wrong, names, n=1, cutoff=0.75)
+    if not near:
+        lowered = {n.lower(): n for n in names}
+        near = [lowered[n] for n in get_close_matches(wrong.lower(), lowered, n=1, cutoff=0.75)]
+    if near:
+        return f"did you mean '{near[0]}'?"
+    if not names:
+        return "no name is known here"
+    shown = ", ".join(sorted(names)[:8])
+    return f"expected one of: {shown}" + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+
+
+class DlcliError(Exception):
+    """One or more problems, a line each; `code` is the process's exit code.
+
+    A line reads *where: what was got, what was expected; how to fix it*, in lower case without a full stop.
+    """
+
+    code = 1
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = [escape(p) for p in problems]
+        super().__init__("; ".join(self.problems))
+
+    def lines(self) -> list[str]:
+        """Each problem as the one line that is printed, at most `MAX_LINE` characters."""
+        full = [f"error: {p}" for p in self.problems]
+        return [line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..." for line in full]
+
+
+class UsageError(DlcliError):
+    """The command line is wrong."""
+
+    code = 2
+
+
+class ConfigError(DlcliError):
+    """The config is wrong: its text, a key, a value, or how the parts fit together."""
+
+    code = 3
+
+
+class ShapeError(ConfigError):
+    """A layer or loss cannot take the shape that it is given; the message says what to change."""
+
+
+class DataError(DlcliError):
+    """Data is present but wrong."""
+
+    code = 4
+
+
+class UnavailableError(DlcliError):
+    """Data cannot be had: offline, or every mirror failed."""
+
+    code = 5
+
+
+class CheckpointError(DlcliError):
+    """A checkpoint or run is missing, corrupt, newer than this version, or does not fit."""
+
+    code = 6
+
+
+class BusyError(DlcliError):
+    """A run exists already, or another process holds it."""
+
+    code = 7
+
+
+class OutputError(DlcliError):
+    """Output cannot be written."""
+
+    code = 8
+
+
+class DivergedError(DlcliError):
+    """Training left the finite numbers."""
+
+    code = 9
+
+
+class CheckFailedError(DlcliError):
+    """A check that the user asked for did not pass."""
+
+    code = 10
+
+
+class ResourceError(DlcliError):
+    """Out of memory, files or threads, or a Python or NumPy that is too old."""
+
+    code = 11
+
+
+EXIT_CODES = {
+    0: "done, or already complete",
+    1: "a bug in dlcli",
+    2: "command line wrong",
+    3: "config wrong",
+    4: "data present but wrong",
+    5: "data unavailable (offline, mirrors down)",
+    6: "checkpoint missing, corrupt, newer, or does not fit",
+    7: "run exists or is locked by another process",
+    8: "output cannot be written",
+    9: "training diverged (non-finite)",
+    10: "a check failed (gradcheck, --require)",
+    11: "out of memory, files, threads; too old a NumPy or Python",
+}
+"""What each exit code means; `dlcli --help` and the README print this table."""

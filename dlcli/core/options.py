@@ -1,0 +1,130 @@
+"""Options of components: the types that their dataclass fields use, read back as names, bounds, defaults and examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+from annotated_types import Ge, Gt, Interval, Le, Lt
+
+Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Decay = Annotated[float, Ge(0), Lt(1)]
+"""The weight of the past in a running average."""
+
+MISSING: Any = dataclasses.MISSING
+
+_LENGTH = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(steps?|epochs?|%|s)\s*")
+
+
+@dataclass(frozen=True)
+class Length:
+    """A stretch of training with its unit: `500 steps`, `3 epochs`, `10%` of the run, or `90 s`."""
+
+    value: float
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str) -> Length:
+        """Read `text`; ValueError where it is not a number with one of the units."""
+        found = _LENGTH.fullmatch(text) if isinstance(text, str) else None
+        if found is None:
+            raise ValueError(f"got {text!r}, expected a length with its unit such as '500 steps', '3 epochs' or '10%'")
+        return cls(float(found[1]), found[2].rstrip("s") or "s")
+
+    def steps(self, total: int, per_epoch: int) -> int:
+        """The length in optimizer steps, of a run of `total` steps with `per_epoch` steps an epoch."""
+        if self.unit == "s":
+            raise ValueError("a length in seconds has no number of steps")
+        scale = {"step": 1.0, "epoch": float(per_epoch), "%": total / 100}[self.unit]
+        return round(self.value * scale)
+
+    def __str__(self) -> str:
+        number = f"{self.value:g}"
+        if self.unit in ("%", "s"):
+            return f"{number}%" if self.unit == "%" else f"{number} s"
+        return f"{number} {self.unit}" + ("" if self.value == 1 else "s")
+
+
+class Option(NamedTuple):
+    """One option of a component, as the constructor declares it."""
+
+    name: str
+    type: Any
+    """The annotation, bounds and all."""
+    default: Any
+    """`MISSING` where the option has to be given."""
+    common: bool
+    """Whether the option comes from the base class of its kind."""
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
+
+
+def optional(annotation: Any) -> bool:
+    """Whether None is among the values of `annotation`."""
+    if typing.get_origin(annotation) is Annotated:
+        return optional(typing.get_args(annotation)[0])
+    return type(None) in typing.get_args(annotation) or annotation is None or annotation is Any
+
+
+def options(cls: type, base: type | None = None) -> list[Option]:
+    """The options of a component, in the order of its constructor: its own first, then those of `base`.
+
+    A parameter typed `T | None` without a default may be left out. A plain class without annotations takes the
+    types of its defaults.
+    """
+    target = getattr(cls, "wraps", None) or cls
+    if target.__init__ is object.__init__:
+        own: list[inspect.Parameter] = []
+        hints: dict[str, Any] = {}
+    else:
+        own = list(inspect.signature(target.__init__).parameters.values())[1:]
+        hints = typing.get_type_hints(target.__init__, include_extras=True)
+    inherited = {f.name for f in dataclasses.fields(base)} if base is not None and dataclasses.is_dataclass(base) else set()
+    found = []
+    for p in own:
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            continue
+        default = MISSING if p.default is p.empty else p.default
+        if type(default).__name__ == "_HAS_DEFAULT_FACTORY_CLASS":
+            default = next(f.default_factory() for f in dataclasses.fields(target) if f.name == p.name)
+        guess = Any if default is MISSING or default is None else type(default)
+        kind = hints.get(p.name, guess)
+        if default is MISSING and optional(kind) and kind is not Any:
+            default = None
+        found.append(Option(p.name, kind, default, p.name in inherited))
+    if target is not cls and base is not None:
+        known = {o.name for o in found}
+        found += [o._replace(common=True) for o in options(base) if o.name not in known]
+    return sorted(found, key=lambda o: o.common)
+
+
+def bounds(annotation: Any) -> list[str]:
+    """The bounds of an annotated number in words, such as `> 0` and `< 1`."""
+    words = []
+    for extra in getattr(annotation, "__metadata__", ()):
+        parts = extra if isinstance(extra, Interval) else (extra,)
+        for bound in parts:
+            for kind, sign, attr in ((Gt, ">", "gt"), (Ge, ">=", "ge"), (Lt, "<", "lt"), (Le, "<=", "le")):
+                if isinstance(bound, kind):
+                    words.append(f"{sign} {getattr(bound, attr):g}")
+    return words
+
+
+class Example(NamedTuple):
+    """Options that show a component at work, with the shape of one input sample where its kind needs one."""
+
+    shape: tuple[int, ...]
+    options: dict[str, Any]
+
+
+def example(shape: tuple[int, ...] = (), **options: Any) -> Example:
+    """`example((5,), out_features=3)`: the component's options, for samples of that shape (no batch axis)."""
+    return Example(shape, options)

@@ -1,0 +1,19 @@
+"""Independent random streams: each is a function of (seed, purpose, indices), so that nothing about randomness is saved."""
+
+from __future__ import annotations
+
+import numpy as np
+
+PURPOSES = ("init", "shuffle", "split", "layer", "data", "gradcheck", "standalone", "augment", "sample")
+"""What streams are for. The order is part of every run's bits: append only."""
+
+
+def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
+    """A generator of its own for `(seed, purpose, indices)`, 0 <= seed < 2**64.
+
+    The seed always takes two 32-bit words and each index two, so that no two keys share their words.
+    """
+    words = [PURPOSES.index(purpose) + 1, len(indices)]
+    for number in (seed, *indices):
+        words += [number & 0xFFFFFFFF, number >> 32]
+    return np.random.default_rng(words)
