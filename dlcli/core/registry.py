@@ -37,7 +37,8 @@ class Entry(Generic[T]):
 class Registry(Generic[T]):
     """The components of one kind by name.
 
-    `register` is a class decorator; the registered name is the class name. A class that is no subclass of the
+    `register` is a class decorator; the registered name is the class name, or the class attribute `config_name` where
+    a config spells it otherwise (`fashion-mnist`). A class that is no subclass of the
     kind's base is passed to `adapt`, so that a plain class with the right methods can serve.
     """
 
@@ -58,7 +59,7 @@ class Registry(Generic[T]):
 
     def register(self, cls: C) -> C:
         """Enter `cls` under its own name and return it unchanged."""
-        name, origin = cls.__name__, Registry._origin
+        name, origin = vars(cls).get("config_name", cls.__name__), Registry._origin
         known = self._entries.get(name)
         if known is not None and known.origin is not None and known.origin != origin:
             raise ConfigError(
