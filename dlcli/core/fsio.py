@@ -1,0 +1,251 @@
+"""The only file of dlcli that writes: atomic files, appended lines, exclusive directories, plain words on failure.
+
+The primitives raise OSError and can be made to fail one by one (`faults`); what stands on them raises OutputError.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from dlcli.core import faults
+from dlcli.core.errors import OutputError
+
+T = TypeVar("T")
+
+TEMP_PREFIX = ".tmp-"
+"""How the name of an unfinished file begins; nothing else in a run directory begins so."""
+
+MAX_PATH = 200
+"""The longest path that a message repeats, in characters; of a longer one it shows the end."""
+
+OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# ---------------------------------------------------------------- primitives: one system call each
+
+
+def point(name: str) -> None:
+    """A named moment between operations, at which a test can stop the process; nothing otherwise."""
+    faults.strike(name)
+
+
+def _call(op: str, function: Callable[..., T], *args: object) -> T:
+    faults.strike(op)
+    return function(*args)
+
+
+def open_excl(path: Path) -> int:
+    """A descriptor for a new file, with the permissions that the umask leaves (mkstemp would force 0600)."""
+    return _call("open_excl", os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def open_append(path: Path) -> int:
+    """A descriptor that reads anywhere and writes at the end of `path`, which is created where it is missing."""
+    return _call("open_append", os.open, path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+
+
+def write(fd: int, data: bytes) -> None:
+    """Writes all of `data`, in one system call where the system takes it in one."""
+    view = memoryview(data)
+    while view:
+        short = faults.strike("write")
+        view = view[os.write(fd, view[: (len(view) + 1) // 2] if short else view) :]
+
+
+def fsync(fd: int) -> None:
+    """Forces a file to the disk itself; on macOS that takes F_FULLFSYNC, fsync stops at the drive's cache."""
+    _call("fsync", _flush, fd)
+
+
+def close(fd: int) -> None:
+    """Closes a descriptor; on some filesystems this is where a failed write is reported."""
+    _call("close", os.close, fd)
+
+
+def truncate(fd: int) -> None:
+    """Empties an open file."""
+    _call("truncate", os.ftruncate, fd, 0)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Renames `source` to `target` in one step, over a file that stands there."""
+    _call("replace", os.replace, source, target)
+
+
+def link(source: Path, target: Path) -> None:
+    """Gives a file a second name."""
+    _call("link", os.link, source, target)
+
+
+def unlink(path: Path) -> None:
+    """Removes a name of a file."""
+    _call("unlink", os.unlink, path)
+
+
+def mkdir(path: Path) -> None:
+    """Creates one directory; FileExistsError where the name is taken."""
+    _call("mkdir", os.mkdir, path)
+
+
+def fsync_dir(path: Path) -> None:
+    """Forces a directory's names to disk, without which a rename may be lost in a power cut."""
+    _call("fsync_dir", _flush_dir, path)
+
+
+def _flush(fd: int) -> None:
+    if sys.platform == "darwin":
+        import fcntl
+
+        with suppress(OSError):  # a filesystem that lacks it still has fsync
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(fd)
+
+
+def _flush_dir(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network filesystems cannot do it for a directory at all
+            raise
+    finally:
+        os.close(fd)
+
+
+# ---------------------------------------------------------------- what the other rooms use
+
+
+@contextmanager
+def reporting(path: Path, survives: str = "", size: int = 0) -> Iterator[None]:
+    """Turns an OSError inside the block into an OutputError: the path, the reason, the room needed, what survives."""
+    try:
+        yield
+    except OSError as error:
+        name = str(path)
+        shown = name if len(name) <= MAX_PATH else "..." + name[3 - MAX_PATH :]
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        need = f" (need {_amount(size)})" if size and error.errno in OUT_OF_ROOM else ""
+        raise OutputError(f"{shown}: cannot write: {reason}{need}" + (f"; {survives}" if survives else "")) from error
+
+
+def _amount(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{(size + 1023) // 1024} KiB"
+
+
+def temporary(folder: Path) -> Path:
+    """A fresh name for an unfinished file in `folder`, so that renaming it never crosses a filesystem."""
+    return folder / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def discard(path: Path) -> None:
+    """Removes an unfinished file, if it is there and can be removed: its name says that it is worthless."""
+    with suppress(OSError):
+        unlink(path)
+
+
+def write_atomic(path: Path, data: bytes, survives: str = "") -> None:
+    """Writes a file so that at any moment, a power cut included, `path` holds the old content or the new, in full.
+
+    A temporary file beside it is written, forced to disk and renamed, and the directory forced to disk.
+    On failure the temporary file is gone and OutputError says why; `survives` ends its message. A failed fsync is not
+    retried: the system may have dropped the data that it could not write.
+    """
+    with reporting(path, survives, len(data)):
+        temp = temporary(path.parent)
+        fd = open_excl(temp)
+        try:
+            try:
+                write(fd, data)
+                fsync(fd)
+            finally:
+                close(fd)
+            replace(temp, path)
+        except BaseException:
+            discard(temp)
+            raise
+        fsync_dir(path.parent)
+
+
+def link_atomic(source: Path, target: Path) -> None:
+    """Makes `target` a second name of `source` in one step, over a file that stands there. Raises OSError."""
+    temp = temporary(target.parent)
+    try:
+        link(source, temp)
+        replace(temp, target)
+    except BaseException:
+        discard(temp)
+        raise
+    discard(temp)  # renaming a name onto another of the same file does nothing and leaves both
+    fsync_dir(target.parent)
+
+
+def claim_dir(path: Path) -> bool:
+    """Creates a directory that nobody else has: true for exactly one of all who try, false where the name is taken."""
+    with reporting(path):
+        try:
+            mkdir(path)
+        except FileExistsError:
+            return False
+        fsync_dir(path.parent)
+        return True
+
+
+def make_dirs(path: Path) -> None:
+    """Creates a directory and those above it where they are missing."""
+    with reporting(path):
+        for folder in (*reversed(path.parents), path):
+            if not folder.is_dir():
+                try:
+                    mkdir(folder)
+                except FileExistsError:
+                    if not folder.is_dir():  # else another process was faster
+                        raise
+                fsync_dir(folder.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what a killed process left unfinished in `folder`; the caller holds the lock, so none is in use."""
+    for path in folder.glob(TEMP_PREFIX + "*"):
+        discard(path)
+
+
+class AppendFile:
+    """A file that only grows, by whole lines; OutputError names it when it cannot."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reporting(path):
+            self.fd = open_append(path)
+            try:
+                fsync_dir(path.parent)
+            except OSError:
+                os.close(self.fd)
+                raise
+
+    def append_line(self, line: bytes) -> None:
+        """Appends `line` and a line feed with one write, so that lines of several processes do not mix."""
+        with reporting(self.path):
+            write(self.fd, line + b"\n")
+
+    def sync(self) -> None:
+        """Forces what was appended to disk."""
+        with reporting(self.path):
+            fsync(self.fd)
+
+    def close(self) -> None:
+        """Closes the file."""
+        with reporting(self.path):
+            close(self.fd)
+
+    def __enter__(self) -> AppendFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
