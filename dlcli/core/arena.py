@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+
+ALIGN = 64
+"""Bytes; arrays that are kept from step to step start on a cache line."""
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros of that shape whose memory starts on a cache line."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + ALIGN, np.uint8)
+    start = -room.ctypes.data % ALIGN
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+class Scratch:
+    """Gives `buffer`: fresh arrays outside a network, arrays kept from step to step inside one."""
+
+    scratch: dict[str, Array] | None = None
+    """The kept arrays by name; None outside a network."""
+
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """An array whose content is arbitrary; a shorter batch gets the first rows of the longest one so far."""
+        dtype = self.dtype if dtype is None else dtype
+        if self.scratch is None:
+            return np.empty(shape, dtype)
+        kept = self.scratch.get(name)
+        if kept is None or kept.shape[1:] != shape[1:] or len(kept) < shape[0]:
+            kept = self.scratch[name] = aligned(shape, dtype)
+        return kept if len(kept) == shape[0] else kept[: shape[0]]
 
 
 class Views(dict[str, Array]):
@@ -40,7 +72,7 @@ class Parameter(NamedTuple):
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=object))
+        return math.prod(self.shape)
 
 
 class Segment(NamedTuple):
@@ -59,14 +91,11 @@ class Arena:
     optimizer touches is `values[:trainable]` and weight decay is a slice. `segments` covers the trained part.
     """
 
-    ALIGN = 64
-    """Bytes; the vectors start on a cache line."""
-
     def __init__(self, parameters: Sequence[Parameter], dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
         order = sorted(parameters, key=lambda p: (not p.trainable, -p.decay, -p.lr_mult))
         size = sum(p.size for p in parameters)
-        self.values, self.grads = self._vector(size), self._vector(size)
+        self.values, self.grads = aligned((size,), dtype), aligned((size,), dtype)
         self.slices: dict[str, tuple[slice, tuple[int, ...]]] = {}
         self.segments: list[Segment] = []
         at = 0
@@ -84,19 +113,10 @@ class Arena:
         self.params = self.views(self.values)
         self.gradients = self.views(self.grads)
 
-    def _vector(self, size: int) -> Array:
-        room = np.zeros(size * self.dtype.itemsize + self.ALIGN, np.uint8)
-        start = -room.ctypes.data % self.ALIGN
-        return room[start : start + size * self.dtype.itemsize].view(self.dtype)
-
     def views(self, vector: Array) -> Views:
         """Named, shaped views into a vector laid out like `values`; a shorter one gives the views that it holds."""
-        found = Views()
-        for name in self.names:
-            where, shape = self.slices[name]
-            if where.stop <= len(vector):
-                dict.__setitem__(found, name, vector[where].reshape(shape))
-        return found
+        places = ((name, *self.slices[name]) for name in self.names)
+        return Views({name: vector[where].reshape(shape) for name, where, shape in places if where.stop <= len(vector)})
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy named arrays into the values."""

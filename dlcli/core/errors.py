@@ -72,7 +72,17 @@ class ConfigError(DlcliError):
 
 
 class ShapeError(ConfigError):
-    """A layer or loss cannot take the shape that it is given; the message says what to change."""
+    """A layer or loss cannot take the shape that it is given; the message says what to change.
+
+    `path` leads from the stack to the guilty layer, such as `(3, "body", 0)`.
+    """
+
+    path: tuple[int | str, ...] = ()
+
+    def inside(self, *outer: int | str) -> ShapeError:
+        """The same error with its path seen from the container."""
+        self.path = (*outer, *self.path)
+        return self
 
 
 class DataError(DlcliError):

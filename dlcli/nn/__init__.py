@@ -1,0 +1,1 @@
+"""Layers, losses and initializers with explicit forward and backward passes; usable without a config."""

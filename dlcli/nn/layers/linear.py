@@ -1,0 +1,64 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlcli.core.arena import Array
+from dlcli.core.errors import ShapeError
+from dlcli.core.options import Count, example
+from dlcli.nn.initializers import TorchDefault
+from dlcli.nn.layer import Layer, Shape, layers
+
+
+@layers.register
+@dataclass(eq=False)
+class Linear(Layer):
+    """y = x @ weight.T + bias
+
+    x (N, in), weight (out, in), bias (out,), y (N, out).
+    dx = dy @ weight,  dweight = dy.T @ x,  dbias = sum of dy over the batch.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html
+    """
+
+    in_features: Count | None  # None: inferred from the layer before
+    out_features: Count
+    bias: bool = True
+
+    complex_step: ClassVar[bool] = True
+    examples: ClassVar = (example((5,), out_features=3), example((5,), out_features=3, bias=False))
+
+    def setup(self, in_shape: Shape) -> Shape:
+        if len(in_shape) != 1:
+            raise ShapeError(f"got samples of shape {in_shape}, expected one axis of features; put a Flatten before it")
+        if self.in_features is None:
+            self.in_features = in_shape[0]
+        if self.in_features != in_shape[0]:
+            raise ShapeError(f"got {in_shape[0]} features, expected in_features = {self.in_features}; "
+                             "leave in_features out to infer it")
+        self.declare("weight", (self.out_features, self.in_features), TorchDefault())
+        if self.bias:
+            self.declare("bias", (self.out_features,), TorchDefault(), fan_in=self.in_features)
+        return (self.out_features,)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x = x
+        y = np.matmul(x, self.params["weight"].T, out=self.buffer("y", (len(x), self.out_features)))
+        if self.bias:
+            y += self.params["bias"]
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        np.matmul(dy.T, self.x, out=self.grads["weight"])
+        if self.bias:
+            np.add.reduce(dy, axis=0, out=self.grads["bias"])
+        if not self.needs_input_grad:
+            return None
+        return np.matmul(dy, self.params["weight"], out=self.buffer("dx", self.x.shape))
+
+    def flops(self) -> int:
+        return 2 * self.out_features * (self.in_features or 0)

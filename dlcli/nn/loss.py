@@ -1,0 +1,89 @@
+"""The loss contract: a scalar from predictions and targets, and its gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dlcli.core.arena import Array, Scratch
+from dlcli.core.errors import ConfigError, ShapeError, quote
+from dlcli.core.options import Example
+from dlcli.core.registry import Registry
+
+losses: Registry[Loss] = Registry("loss", "losses", adapt=lambda cls: _adapt(cls))
+
+
+@dataclass(kw_only=True, eq=False)
+class Loss(Scratch):
+    """L = mean over the batch of a loss of (y_pred, y_true); `backward` gives dL/dy_pred for the last `forward`."""
+
+    examples: ClassVar[tuple[Example, ...]] = ()
+    """Options with the shape of one prediction."""
+    task: ClassVar[str | None] = None
+    """`classification` (targets are class indices (N,)), `regression` (values shaped like y_pred), or None for both."""
+    complex_step: ClassVar[bool] = False
+
+    def check(self, out_shape: tuple[int, ...], classes: int | None, target_shape: tuple[int, ...]) -> None:
+        """Raise ShapeError, with both numbers, where predictions of `out_shape` do not fit the targets."""
+        wanted = target_shape if classes is None else (classes,)
+        if out_shape != wanted:
+            what = f"{classes} classes" if classes is not None else f"targets of shape {target_shape}"
+            raise ShapeError(f"got outputs of shape {out_shape} from the last layer, expected {wanted} for {what}; "
+                             f"end the stack with Linear: {{out_features: {wanted[0] if wanted else 1}}}")
+
+    def forward(self, y_pred: Array, y_true: Array) -> Any:
+        """The loss of a batch, a float (complex where y_pred is complex)."""
+        raise NotImplementedError
+
+    def backward(self) -> Array:
+        """dL/dy_pred, shaped like y_pred, for the last `forward`."""
+        raise NotImplementedError
+
+    def branch(self) -> Array | None:
+        """The branch that the last forward took at every element; None for a loss without kinks."""
+        return None
+
+    def paired(self, y_pred: Any, y_true: Any) -> tuple[Array, Array]:
+        """Both as arrays of numbers of one shape; ShapeError where the shapes differ."""
+        y_pred, y_true = np.asarray(y_pred), np.asarray(y_true)
+        if y_pred.shape != y_true.shape:
+            raise ShapeError(f"{type(self).__name__}: got y_pred of shape {y_pred.shape} and y_true of shape "
+                             f"{y_true.shape}, expected the same; reshape one, for example y_true[:, None]")
+        if y_pred.dtype.kind not in "fc":
+            y_pred = y_pred.astype(np.float64)
+        self.dtype = y_pred.dtype
+        return y_pred, y_true
+
+
+losses.base = Loss
+
+
+def scalar(value: Any) -> Any:
+    """A NumPy scalar as a Python number, complex where it is."""
+    return complex(value) if np.iscomplexobj(value) else float(value)
+
+
+class PlainLoss(Loss):
+    """A user's plain class with `forward(y_pred, y_true)` and `backward()`, made to work as a loss."""
+
+    wraps: ClassVar[type]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.inner = self.wraps(*args, **options)
+
+    def forward(self, y_pred: Array, y_true: Array) -> Any:
+        return scalar(self.inner.forward(y_pred, y_true))
+
+    def backward(self) -> Array:
+        return np.asarray(self.inner.backward())
+
+
+def _adapt(cls: type) -> type[Loss]:
+    for method in ("forward", "backward"):
+        if not callable(getattr(cls, method, None)):
+            raise ConfigError(f"class {quote(cls.__name__)} cannot be a loss: it has no method {method}")
+    body = {name: getattr(cls, name) for name in ("examples", "task") if hasattr(cls, name)}
+    body |= {"wraps": cls, "__doc__": cls.__doc__, "__module__": cls.__module__}
+    return type(cls.__name__, (PlainLoss,), body)
