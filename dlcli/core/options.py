@@ -80,21 +80,25 @@ def options(cls: type, base: type | None = None) -> list[Option]:
     A parameter typed `T | None` without a default may be left out. A plain class without annotations takes the
     types of its defaults.
     """
-    target = getattr(cls, "wraps", None) or cls
+    target: Any = getattr(cls, "wraps", None) or cls
     if target.__init__ is object.__init__:
         own: list[inspect.Parameter] = []
         hints: dict[str, Any] = {}
     else:
         own = list(inspect.signature(target.__init__).parameters.values())[1:]
-        hints = typing.get_type_hints(target.__init__, include_extras=True)
-    inherited = {f.name for f in dataclasses.fields(base)} if base is not None and dataclasses.is_dataclass(base) else set()
+        generated = "__dataclass_fields__" in vars(target) and "__init__" in vars(target)
+        hints = typing.get_type_hints(target if generated else target.__init__, include_extras=True)
+    inherited = (
+        {f.name for f in dataclasses.fields(base)} if base is not None and dataclasses.is_dataclass(base) else set()
+    )
     found = []
     for p in own:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
         default = MISSING if p.default is p.empty else p.default
         if type(default).__name__ == "_HAS_DEFAULT_FACTORY_CLASS":
-            default = next(f.default_factory() for f in dataclasses.fields(target) if f.name == p.name)
+            factory: Any = next(f.default_factory for f in dataclasses.fields(target) if f.name == p.name)
+            default = factory()
         guess = Any if default is MISSING or default is None else type(default)
         kind = hints.get(p.name, guess)
         if default is MISSING and optional(kind) and kind is not Any:

@@ -126,14 +126,20 @@ class Layer(Scratch):
 
     def learns(self) -> bool:
         """Whether anything in here is changed by an optimizer."""
-        return bool(self.specs) and self.trainable or any(c.learns() for c in self.children().values())
+        return (bool(self.specs) and self.trainable) or any(c.learns() for c in self.children().values())
 
     def flops(self) -> int:
         """Floating-point operations of one sample's forward pass, a multiply-add counted as two."""
         return math.prod(self.out_shape or ())
 
     def declare(
-        self, name: str, shape: Shape, initializer: Initializer, *, fan_in: int | None = None, decays: bool | None = None
+        self,
+        name: str,
+        shape: Shape,
+        initializer: Initializer,
+        *,
+        fan_in: int | None = None,
+        decays: bool | None = None,
     ) -> None:
         """Announce a parameter from `setup`; `decays` is by default whether it has two axes or more."""
         fan = fans(shape)
@@ -194,8 +200,9 @@ class Layer(Scratch):
                 self.index = next(_standalone)
                 self.reset(_standalone_seed, "standalone", self.index)
             elif before != [s[:2] for s in self.specs]:
-                raise ShapeError(f"{type(self).__name__}: got x of shape {x.shape}, which needs other parameters; "
-                                 "make a new layer")
+                raise ShapeError(
+                    f"{type(self).__name__}: got x of shape {x.shape}, which needs other parameters; make a new layer"
+                )
         if training and not self.draws.frozen:
             self.draws.step += 1
         return x
@@ -232,9 +239,11 @@ def _backward(inner: Callable[..., Array | None]) -> Callable[..., Array | None]
             if not self._ran:
                 raise RuntimeError(f"{type(self).__name__}: backward before forward; call forward(x) first")
             dy = np.array(dy, dtype=np.result_type(np.asarray(dy).dtype, np.float64))
-            if dy.shape[1:] != self.out_shape:
-                raise ShapeError(f"{type(self).__name__}: got dy of shape {dy.shape}, expected (N, "
-                                 f"{', '.join(map(str, self.out_shape))})")
+            if self.out_shape is not None and dy.shape[1:] != self.out_shape:
+                raise ShapeError(
+                    f"{type(self).__name__}: got dy of shape {dy.shape}, expected (N, "
+                    f"{', '.join(map(str, self.out_shape))})"
+                )
         return inner(self, dy)
 
     return backward
@@ -267,6 +276,10 @@ def _adapt(cls: type) -> type[Layer]:
     for method in ("forward", "backward"):
         if not callable(getattr(cls, method, None)):
             raise ConfigError(f"class {quote(cls.__name__)} cannot be a layer: it has no method {method}")
-    body = {"wraps": cls, "__doc__": cls.__doc__, "__module__": cls.__module__, "examples": getattr(cls, "examples", ())}
+    body = {
+        "wraps": cls,
+        "__doc__": cls.__doc__,
+        "__module__": cls.__module__,
+        "examples": getattr(cls, "examples", ()),
+    }
     return type(cls.__name__, (PlainLayer,), body)
-

@@ -30,8 +30,10 @@ class Loss(Scratch):
         wanted = target_shape if classes is None else (classes,)
         if out_shape != wanted:
             what = f"{classes} classes" if classes is not None else f"targets of shape {target_shape}"
-            raise ShapeError(f"got outputs of shape {out_shape} from the last layer, expected {wanted} for {what}; "
-                             f"end the stack with Linear: {{out_features: {wanted[0] if wanted else 1}}}")
+            raise ShapeError(
+                f"got outputs of shape {out_shape} from the last layer, expected {wanted} for {what}; "
+                f"end the stack with Linear: {{out_features: {wanted[0] if wanted else 1}}}"
+            )
 
     def forward(self, y_pred: Array, y_true: Array) -> Any:
         """The loss of a batch, a float (complex where y_pred is complex)."""
@@ -49,8 +51,10 @@ class Loss(Scratch):
         """Both as arrays of numbers of one shape; ShapeError where the shapes differ."""
         y_pred, y_true = np.asarray(y_pred), np.asarray(y_true)
         if y_pred.shape != y_true.shape:
-            raise ShapeError(f"{type(self).__name__}: got y_pred of shape {y_pred.shape} and y_true of shape "
-                             f"{y_true.shape}, expected the same; reshape one, for example y_true[:, None]")
+            raise ShapeError(
+                f"{type(self).__name__}: got y_pred of shape {y_pred.shape} and y_true of shape "
+                f"{y_true.shape}, expected the same; reshape one, for example y_true[:, None]"
+            )
         if y_pred.dtype.kind not in "fc":
             y_pred = y_pred.astype(np.float64)
         self.dtype = y_pred.dtype

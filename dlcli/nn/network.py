@@ -36,7 +36,9 @@ class Network:
         seen: dict[int, str] = {}
         for name, layer in walk(self.root):
             if id(layer) in seen:
-                raise ConfigError(f"layer {name} is the same object as layer {seen[id(layer)]}; make one for each place")
+                raise ConfigError(
+                    f"layer {name} is the same object as layer {seen[id(layer)]}; make one for each place"
+                )
             seen[id(layer)] = name
         try:
             self.out_shape = self.root.setup(self.in_shape)

@@ -38,8 +38,10 @@ class Linear(Layer):
         if self.in_features is None:
             self.in_features = in_shape[0]
         if self.in_features != in_shape[0]:
-            raise ShapeError(f"got {in_shape[0]} features, expected in_features = {self.in_features}; "
-                             "leave in_features out to infer it")
+            raise ShapeError(
+                f"got {in_shape[0]} features, expected in_features = {self.in_features}; "
+                "leave in_features out to infer it"
+            )
         self.declare("weight", (self.out_features, self.in_features), TorchDefault())
         if self.bias:
             self.declare("bias", (self.out_features,), TorchDefault(), fan_in=self.in_features)

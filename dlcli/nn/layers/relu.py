@@ -28,7 +28,8 @@ class ReLU(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.mask = np.greater(x.real, 0, out=self.buffer("mask", x.shape, bool))
-        return np.multiply(x, self.mask, out=self.buffer("y", x.shape))
+        # clip is vectorised where maximum with a scalar is not; complex x is compared on its real part
+        return np.clip(x, 0, np.inf, out=self.buffer("y", x.shape))
 
     def backward(self, dy: Array) -> Array:
         return np.multiply(dy, self.mask, out=dy)

@@ -24,7 +24,9 @@ class Sequential(Layer):
     layers: list[Layer]
 
     complex_step: ClassVar[bool] = True
-    examples: ClassVar = (example((5,), layers=[{"Linear": {"out_features": 4}}, "Tanh", {"Linear": {"out_features": 3}}]),)
+    examples: ClassVar = (
+        example((5,), layers=[{"Linear": {"out_features": 4}}, "Tanh", {"Linear": {"out_features": 3}}]),
+    )
 
     def children(self) -> dict[str, Layer]:
         return {str(i): layer for i, layer in enumerate(self.layers)}

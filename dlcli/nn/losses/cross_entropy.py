@@ -56,9 +56,11 @@ class CrossEntropyLoss(Loss):
             raise ShapeError(f"{shapes}, expected (N, K) and class indices (N,)")
         if targets.dtype.kind not in "iu":
             raise ShapeError(f"CrossEntropyLoss: got targets of type {targets.dtype}, expected integers, a class each")
-        if targets.size and not (0 <= targets.min() and targets.max() < logits.shape[1]):
-            raise ShapeError(f"CrossEntropyLoss: got classes {targets.min()} to {targets.max()}, expected 0 to "
-                             f"{logits.shape[1] - 1} for {logits.shape[1]} logits")
+        if targets.size and not (targets.min() >= 0 and targets.max() < logits.shape[1]):
+            raise ShapeError(
+                f"CrossEntropyLoss: got classes {targets.min()} to {targets.max()}, expected 0 to "
+                f"{logits.shape[1] - 1} for {logits.shape[1]} logits"
+            )
         if logits.dtype.kind not in "fc":
             logits = logits.astype(np.float64)
         self.dtype = logits.dtype

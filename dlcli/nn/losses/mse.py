@@ -33,6 +33,4 @@ class MSELoss(Loss):
         return scalar(flat @ flat) / flat.size
 
     def backward(self) -> Array:
-        return np.multiply(
-            self.difference, 2 / self.difference.size, out=self.buffer("dy", self.difference.shape)
-        )
+        return np.multiply(self.difference, 2 / self.difference.size, out=self.buffer("dy", self.difference.shape))

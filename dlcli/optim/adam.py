@@ -1,0 +1,72 @@
+"""Adam, and AdamW with the weight decay decoupled from the gradient."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlcli.core.options import Decay, NonNegative, Positive, example
+from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
+
+
+@optimizers.register
+@dataclass(kw_only=True, eq=False)
+class Adam(Optimizer):
+    """g = g + weight_decay * w;  m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g**2;
+    w = w - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+
+    eps is added after the bias correction, as in Algorithm 1.
+
+    Source: Kingma and Ba 2015, "Adam: a method for stochastic optimization", https://arxiv.org/abs/1412.6980;
+    torch.optim.Adam
+    """
+
+    lr: Positive = 1e-3
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+
+    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
+
+    def update(self, part: Part, lr: float) -> None:
+        w, g, room = part.w, decayed(part, self.weight_decay), part.scratch
+        m, v = part.slots["exp_avg"], part.slots["exp_avg_sq"]
+        beta1, beta2 = self.betas
+        m *= beta1
+        m += np.multiply(g, 1 - beta1, out=room)
+        v *= beta2
+        np.multiply(g, g, out=room)
+        v += np.multiply(room, 1 - beta2, out=room)
+        # sqrt(v / c2) + eps, and then m / that, times lr / c1
+        np.sqrt(v, out=room)
+        room *= 1 / math.sqrt(1 - beta2**self.t)
+        room += self.eps
+        np.divide(m, room, out=room)
+        room *= lr / (1 - beta1**self.t)
+        w -= room
+
+
+@optimizers.register
+@dataclass(kw_only=True, eq=False)
+class AdamW(Adam):
+    """w = w - lr * weight_decay * w, then Adam's step without decay in the gradient
+
+    m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g**2;
+    w = w - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+
+    Source: Loshchilov and Hutter 2019, "Decoupled weight decay regularization", https://arxiv.org/abs/1711.05101;
+    torch.optim.AdamW
+    """
+
+    weight_decay: NonNegative = 0.01
+
+    examples: ClassVar = (example(), example(lr=0.01, weight_decay=0.1))
+
+    def update(self, part: Part, lr: float) -> None:
+        w = part.w
+        w *= 1 - lr * self.weight_decay * part.decay
+        super().update(part._replace(decay=0.0), lr)

@@ -1,0 +1,83 @@
+"""Evaluation: loss and metrics over a split, in fixed blocks shared out over threads and added up in order."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from dlcli.core.arena import Array
+from dlcli.data.batches import Batches, Normalizer
+from dlcli.data.dataset import Samples
+from dlcli.nn.loss import Loss
+from dlcli.nn.network import Network
+from dlcli.training.metrics import Metric
+
+BLOCK = 500
+"""Samples in a block. Fixed, because float32 products change their bits with the shape of the batch."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found: the mean loss and the sums of every metric."""
+
+    samples: int
+    loss: float
+    sums: dict[str, Array]
+    values: dict[str, float]
+    outputs: Array | None
+    """The network's outputs (N, *out_shape) in the order of the samples, where asked for."""
+
+
+class Evaluator:
+    """Evaluates one network on one split, over and over; `threads` changes the speed and never a bit."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        metrics: Mapping[str, Metric],
+        samples: Samples,
+        normalizer: Normalizer,
+        threads: int = 1,
+    ) -> None:
+        self.metrics, self.count = metrics, len(samples.targets)
+        lanes = min(threads, -(-self.count // BLOCK)) or 1
+        self.pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
+        self.lanes: SimpleQueue[tuple[Network, Loss, Batches]] = SimpleQueue()
+        for _ in range(lanes):
+            twin = copy.copy(loss)
+            twin.scratch, twin.dtype = {}, network.dtype
+            self.lanes.put((network.replica(), twin, Batches(samples, normalizer, network.dtype, BLOCK)))
+
+    def run(self, collect: bool = False) -> Evaluation:
+        """The figures with the parameters as they stand now."""
+        starts = range(0, self.count, BLOCK)
+        each = self.pool.map if self.pool else map
+        blocks = list(each(lambda start: self._block(start, collect), starts))
+        sums = {name: np.sum([b[1][name] for b in blocks], axis=0) for name in self.metrics}
+        return Evaluation(
+            self.count,
+            sum(b[0] for b in blocks) / self.count,
+            sums,
+            {name: metric.value(sums[name]) for name, metric in self.metrics.items()},
+            np.concatenate([b[2] for b in blocks]) if collect else None,
+        )
+
+    def _block(self, start: int, collect: bool) -> tuple[float, dict[str, Array], Any]:
+        lane = self.lanes.get()
+        try:
+            network, loss, batches = lane
+            x, y = batches.gather(np.arange(start, min(start + BLOCK, self.count)))
+            with np.errstate(all="ignore"):
+                outputs = network.forward(x, training=False)
+                total = loss.forward(outputs, y) * len(y)
+                sums = {name: metric.sums(outputs, y) for name, metric in self.metrics.items()}
+            return total, sums, outputs.copy() if collect else None
+        finally:
+            self.lanes.put(lane)

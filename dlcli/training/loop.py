@@ -1,0 +1,191 @@
+"""The training loop: a generator of facts, one for each step and one for each epoch, over a state that can be saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dlcli.core.arena import Array
+from dlcli.core.errors import DivergedError
+from dlcli.data.batches import Batches
+from dlcli.nn.loss import Loss
+from dlcli.nn.network import Network
+from dlcli.optim.optimizer import Optimizer
+from dlcli.optim.schedule import Schedule, Span
+from dlcli.training.metrics import Metric
+
+Pair = tuple[Array, Array]
+
+
+class StepDone(NamedTuple):
+    """One optimizer step; `epoch` counts from 1."""
+
+    step: int
+    epoch: int
+    loss: float
+    lr: float
+    grad_norm: float
+    samples: int
+    ends_epoch: bool
+
+
+class EpochDone(NamedTuple):
+    """One epoch, with the means over its steps and the figures of the validation split."""
+
+    step: int
+    epoch: int
+    lr: float
+    figures: dict[str, float]
+    """`train.loss`, `train.<metric>`, `val.loss`, `val.<metric>`, `grad_norm`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the steps are made."""
+
+    epochs: int
+    accumulate: int = 1
+    """Micro-batches of one step, whose gradients are averaged over their samples."""
+    clip_grad_norm: float | None = None
+    """Scale the gradient by c / (norm + 1e-6) where its 2-norm over all parameters exceeds c."""
+    clip_grad_value: float | None = None
+    """Clip every element of the gradient to [-c, c]."""
+
+
+@dataclass
+class State:
+    """Where training stands, besides the parameters and the optimizer."""
+
+    step: int = 0
+    epoch: int = 0
+    """Epochs finished."""
+    batch: int = 0
+    """Batches of the running epoch that are done."""
+    partial: dict[str, Array] = field(default_factory=dict)
+    """Sums over the running epoch."""
+
+    def add(self, name: str, sums: Any) -> None:
+        """Add to a sum of the running epoch."""
+        sums = np.asarray(sums, np.float64)
+        self.partial[name] = self.partial[name] + sums if name in self.partial else sums
+
+
+@dataclass
+class Trainer:
+    """Trains `network` on `batches`; `run` yields what happened and may be left at any fact.
+
+    After a `StepDone` or `EpochDone` the state, the parameters and the optimizer are a point that training can go on
+    from to the same bits. A loss or gradient that is not finite raises DivergedError before the parameters change.
+    """
+
+    network: Network
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule | None
+    batches: Batches
+    metrics: Mapping[str, Metric]
+    plan: Plan
+    validate: Callable[[], dict[str, float]] | None = None
+    """The figures of the validation split, by their full names."""
+    state: State = field(default_factory=State)
+
+    def __post_init__(self) -> None:
+        self.optimizer.bind(self.network.arena)
+        self.loss.scratch, self.loss.dtype = {}, self.network.dtype
+        self.per_epoch = -(-len(self.batches) // self.plan.accumulate)
+        self.span = Span(self.optimizer.lr, self.per_epoch * self.plan.epochs, self.per_epoch)
+        self.grads = self.network.arena.grads[: self.network.arena.trainable]
+        self.summed = np.zeros_like(self.grads) if self.plan.accumulate > 1 else None
+
+    def run(self) -> Iterator[StepDone | EpochDone]:
+        """Train from the state to the end of the plan."""
+        s = self.state
+        while s.epoch < self.plan.epochs:
+            batches = self.batches.epoch(s.epoch, s.batch)
+            while s.batch < len(self.batches):
+                with np.errstate(all="ignore"):
+                    done = self._step(batches)
+                yield done
+            yield self._end_epoch()
+
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return self.schedule.lr(self.state.step, self.span) if self.schedule else self.optimizer.lr
+
+    def _step(self, batches: Iterator[Pair]) -> StepDone:
+        s, lr = self.state, self.lr()
+        if self.summed is None:
+            loss, samples = self._pass(next(batches))
+        else:
+            loss, samples = self._accumulate(islice(batches, self.plan.accumulate))
+        norm = self._clip(loss, lr)
+        self.optimizer.step(lr)
+        s.step += 1
+        s.add("loss", (loss * samples, samples))
+        s.add("grad_norm", (norm, 1.0))
+        return StepDone(s.step, s.epoch + 1, loss, lr, norm, samples, s.batch == len(self.batches))
+
+    def _pass(self, batch: Pair) -> tuple[float, int]:
+        """Forward and backward over one batch: its loss and size."""
+        s, (x, y) = self.state, batch
+        self.network.draws.step = s.epoch * len(self.batches) + s.batch
+        outputs = self.network.forward(x, training=True)
+        loss = self.loss.forward(outputs, y)
+        for name, metric in self.metrics.items():
+            s.add(name, metric.sums(outputs, y))
+        self.network.backward(self.loss.backward())
+        s.batch += 1
+        return loss, len(y)
+
+    def _accumulate(self, batches: Iterator[Pair]) -> tuple[float, int]:
+        """Mean loss and gradient over several batches, each weighted by its samples."""
+        summed = self.summed
+        if summed is None:
+            raise ValueError("a plan without accumulation")
+        summed[:] = 0
+        total, samples = 0.0, 0
+        for batch in batches:
+            loss, n = self._pass(batch)
+            self.grads *= n
+            summed += self.grads
+            total, samples = total + loss * n, samples + n
+        np.divide(summed, samples, out=self.grads)
+        return total / samples, samples
+
+    def _clip(self, loss: float, lr: float) -> float:
+        """Check that loss and gradient are finite, clip the gradient, and return its norm before clipping."""
+        norm = math.sqrt(self.grads @ self.grads)
+        if not math.isfinite(loss) or not (math.isfinite(norm) or np.isfinite(self.grads).all()):
+            what = f"the loss is {loss}" if not math.isfinite(loss) else "a gradient is not finite"
+            raise DivergedError(
+                f"training diverged at step {self.state.step + 1}: {what} with lr {lr:g}; "
+                "lower optimizer.lr, add a warmup, or set train.clip_grad_norm"
+            )
+        limit = self.plan.clip_grad_norm
+        if limit is not None and norm > limit:
+            self.grads *= limit / (norm + 1e-6)
+        if self.plan.clip_grad_value is not None:
+            np.clip(self.grads, -self.plan.clip_grad_value, self.plan.clip_grad_value, out=self.grads)
+        return norm
+
+    def _end_epoch(self) -> EpochDone:
+        s = self.state
+        loss, norm = s.partial["loss"], s.partial["grad_norm"]
+        figures = {"train.loss": float(loss[0] / loss[1])}
+        figures |= {f"train.{name}": metric.value(s.partial[name]) for name, metric in self.metrics.items()}
+        if self.validate is not None:
+            figures |= self.validate()
+        figures["grad_norm"] = float(norm[0] / norm[1])
+        for name in ("train.loss", "val.loss"):
+            if not math.isfinite(figures.get(name, 0.0)):
+                raise DivergedError(
+                    f"training diverged: {name} is {figures[name]} after epoch {s.epoch + 1}; lower optimizer.lr"
+                )
+        lr = self.schedule.lr(s.step - 1, self.span) if self.schedule else self.optimizer.lr
+        s.epoch, s.batch, s.partial = s.epoch + 1, 0, {}
+        return EpochDone(s.step, s.epoch, lr, figures)
