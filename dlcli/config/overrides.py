@@ -1,0 +1,106 @@
+"""`--set KEY=VALUE`: one value of a config changed by its dotted path, before anything is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from dlcli.config import annotations as ann
+from dlcli.config.reader import component_options, dotted, section_options
+from dlcli.config.schema import Config
+from dlcli.config.yamlfile import Document, Mark, Path, parse
+from dlcli.core.errors import MAX_VALUE, ConfigError, UsageError, quote, suggest
+
+Spellings = list[tuple[str, ...]]
+"""The ways to write a path: each component's name may stand in it or be left out."""
+
+
+def apply(document: Document, overrides: Sequence[str]) -> None:
+    """Change `document` by each `KEY=VALUE` in turn; their marks read `--set KEY=VALUE`.
+
+    ConfigError for an unknown key or a VALUE that is no YAML; UsageError where the `=` is missing.
+    """
+    for argument in overrides:
+        if "=" not in argument:
+            raise UsageError(f"--set {quote(argument)}: got no '=', expected KEY=VALUE such as optimizer.lr=0.05")
+    problems = []
+    for i, argument in enumerate(overrides):
+        key, text = argument.split("=", 1)
+        label = f"--set {argument if len(argument) <= MAX_VALUE else argument[: MAX_VALUE - 3] + '...'}"
+        try:
+            change = parse(text, label)
+            if isinstance(document.value, dict):
+                _replace(document, _find(document, key, label), change, Mark(0, i, label))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+
+
+def settable(annotation: Any, value: Any, path: Path, spellings: Spellings) -> Iterator[tuple[Path, Spellings]]:
+    """The path of everything in `value` that `annotation` lets one set, with its spellings; the value itself first."""
+    yield path, spellings
+    for alternative in ann.members(annotation):
+        registry, cls = ann.kind(alternative), ann.section(alternative)
+        declared, given, at, written = (), value, path, spellings
+        if registry is not None:
+            only = isinstance(value, dict) and len(value) == 1
+            name, given = next(iter(value.items())) if only else (value, None)
+            if not isinstance(name, str) or name not in registry:
+                continue
+            at, named = (*path, name), [(*s, name) for s in spellings]
+            yield at, named
+            declared, written = component_options(registry.get(name), registry.base), spellings + named
+        elif cls is not None:
+            declared = section_options(cls)
+        children: list[tuple[Any, str | int, Any]] = []
+        if declared:
+            held = given if isinstance(given, dict) else {}
+            children = [(o.type, o.name, held.get(o.name)) for o in declared]
+        elif (item := ann.sequence(alternative)) is not None and isinstance(value, list):
+            children = [(item, i, v) for i, v in enumerate(value)]
+        elif (item := ann.mapping(alternative)) is not None and isinstance(value, dict):
+            children = [(item, k, v) for k, v in value.items()]
+        for kind, part, child in children:
+            yield from settable(kind, child, (*at, part), [(*s, str(part)) for s in written])
+
+
+def _find(document: Document, key: str, label: str) -> Path:
+    """The path that `key` spells; ConfigError with the near one."""
+    wanted, table = tuple(key.split(".")), {}
+    for path, spellings in settable(Config, document.value, (), [()]):
+        for spelling in spellings:
+            table[spelling] = path
+    if wanted in table and wanted:
+        return table[wanted]
+    same = {path: spelling for spelling, path in reversed(table.items()) if spelling[-1:] == wanted[-1:]}
+    if len(same) == 1:
+        hint = f"did you mean '{'.'.join(*same.values())}'?"
+    else:
+        # What stands beside the first part that is not known, and the whole path where only an early part is wrong.
+        known = max((i for i in range(len(wanted)) if wanted[:i] in table), default=0)
+        names = [".".join(s) for s in table if len(s) == len(wanted) and s[:known] == wanted[:known]]
+        beside = [".".join(s) for s in table if len(s) == known + 1 and s[:known] == wanted[:known]]
+        hint = suggest(key, names)
+        hint = hint if hint.startswith("did") else suggest(".".join(wanted[: known + 1]), beside)
+    raise ConfigError(f"{label}: unknown key {quote(key)}; {hint}")
+
+
+def _replace(document: Document, path: Path, change: Document, mark: Mark) -> None:
+    """Put the value of `change` at `path`, and make `mark` the place of it and of all inside."""
+    container = document.value
+    for part, _ in pairwise(path):
+        child = container[part] if isinstance(container, list) else container.get(part)
+        if not isinstance(child, (dict, list)):
+            # A bare component name takes options as `Name: {}`; a section that is not there begins empty.
+            child = {child: {}} if isinstance(child, str) else {}
+            container[part] = child
+        container = child
+    container[path[-1]] = change.value
+    for marks, changed in ((document.marks, change.marks), (document.keys, change.keys)):
+        for old in [p for p in marks if p[: len(path)] == path]:
+            del marks[old]
+        marks[path] = mark
+        for inner, its in changed.items():
+            marks[(*path, *inner)] = mark._replace(raw=its.raw)
