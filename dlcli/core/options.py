@@ -45,7 +45,7 @@ class Length:
         return round(self.value * scale)
 
     def __str__(self) -> str:
-        number = f"{self.value:g}"
+        number = f"{self.value:.15f}".rstrip("0").rstrip(".")
         if self.unit in ("%", "s"):
             return f"{number}%" if self.unit == "%" else f"{number} s"
         return f"{number} {self.unit}" + ("" if self.value == 1 else "s")
