@@ -1,0 +1,51 @@
+"""Reads a file into memory, whole and once, with a limit and with plain words for what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from dlcli.core.errors import DataError, quote
+
+MAX_FILE = 2 << 30
+"""The largest file, and the largest array in a file, that is read, in bytes."""
+
+
+def sha256(data: bytes) -> str:
+    """The hash of `data` in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read(path: Path, limit: int | None = None, most: int = MAX_FILE) -> bytes:
+    """The content of a regular file, or its first `limit` bytes; DataError where it cannot be had.
+
+    A FIFO or a device is refused before it is opened for good, so that none can hang or fill the memory.
+    """
+    try:
+        # Not blocking: opening a FIFO would wait for someone to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                kind = "a directory" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
+                raise DataError(f"{shown(path)}: got {kind}, expected a file")
+            if limit is None and facts.st_size > most:
+                raise DataError(f"{shown(path)}: got {facts.st_size} bytes, expected at most {most}")
+            return file.read(most + 1 if limit is None else limit)
+    except OSError as error:
+        raise DataError(f"{shown(path)}: {reason(error)}, expected a readable file") from error
+    except ValueError as error:  # a NUL in the name
+        raise DataError(f"{quote(str(path))}: got a name that no file can have, expected a path") from error
+
+
+def reason(error: OSError) -> str:
+    """The words of the system for an error, in lower case."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def shown(path: Path) -> str:
+    """A path as messages name it: its end where it is long."""
+    text = str(path)
+    return text if len(text) <= 120 else "..." + text[-117:]
