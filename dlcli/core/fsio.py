@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dlcli.core import faults
-from dlcli.core.errors import OutputError
+from dlcli.core.errors import DlcliError, OutputError
 
 T = TypeVar("T")
 
@@ -68,9 +69,9 @@ def close(fd: int) -> None:
     _call("close", os.close, fd)
 
 
-def truncate(fd: int) -> None:
-    """Empties an open file."""
-    _call("truncate", os.ftruncate, fd, 0)
+def truncate(fd: int, size: int = 0) -> None:
+    """Cuts an open file down to its first `size` bytes."""
+    _call("truncate", os.ftruncate, fd, size)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -128,11 +129,19 @@ def reporting(path: Path, survives: str = "", size: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = str(path)
-        shown = name if len(name) <= MAX_PATH else "..." + name[3 - MAX_PATH :]
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
         need = f" (need {_amount(size)})" if size and error.errno in OUT_OF_ROOM else ""
-        raise OutputError(f"{shown}: cannot write: {reason}{need}" + (f"; {survives}" if survives else "")) from error
+        message = f"{_shown(path)}: cannot write: {_reason(error)}{need}" + (f"; {survives}" if survives else "")
+        raise OutputError(message) from error
+
+
+def _shown(path: Path) -> str:
+    name = str(path)
+    return name if len(name) <= MAX_PATH else "..." + name[3 - MAX_PATH :]
+
+
+def _reason(error: OSError | ValueError) -> str:
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if number else str(error)
 
 
 def _amount(size: int) -> str:
@@ -216,6 +225,24 @@ def sweep(folder: Path) -> None:
         discard(path)
 
 
+def read_regular(path: Path, limit: int, failure: type[DlcliError], first: int = -1) -> bytes:
+    """The content, or its `first` bytes, of a regular file of at most `limit` bytes. Raises `failure`.
+
+    It never waits for a pipe or a device, and a file that grows meanwhile cannot fill the memory.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("not a regular file")
+            if status.st_size > limit:
+                raise ValueError(f"{status.st_size} bytes, expected at most {limit}")
+            return file.read(limit + 1 if first < 0 else first)
+    except (OSError, ValueError) as error:
+        raise failure(f"{_shown(path)}: cannot read: {_reason(error)}") from error
+
+
 class AppendFile:
     """A file that only grows, by whole lines; OutputError names it when it cannot."""
 
@@ -238,6 +265,11 @@ class AppendFile:
         """Forces what was appended to disk."""
         with reporting(self.path):
             fsync(self.fd)
+
+    def truncate(self, size: int) -> None:
+        """Cuts the file down to its first `size` bytes."""
+        with reporting(self.path):
+            truncate(self.fd, size)
 
     def close(self) -> None:
         """Closes the file."""
