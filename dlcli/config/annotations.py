@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union
 
+from annotated_types import Ge
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dlcli.core.errors import quote
@@ -151,14 +152,12 @@ def plain(annotation: Any, value: Any) -> Any:
 def length(annotation: Any, value: Any) -> Length:
     """`value` as a length; ValueError where it is none, out of bounds, or in seconds where those are not allowed."""
     found = Length.parse(value)
-    plain(Annotated[(float, *split(annotation)[1])], found.value)
+    plain(Annotated[(float, Ge(0), *split(annotation)[1])], found.value)
     if found.unit == "s" and SECONDS not in split(annotation)[1]:
         raise ValueError(expected(annotation))
     return found
 
 
 def plain_schema(annotation: Any) -> dict[str, Any]:
-    """The JSON Schema of a plain annotation or a length."""
-    if is_length(annotation):
-        return {"type": "string", "pattern": LENGTH_PATTERN, "examples": ["500 steps", "3 epochs", "10%"]}
+    """The JSON Schema of a plain annotation."""
     return _adapter(annotation).json_schema()

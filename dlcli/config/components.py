@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,14 @@ class Component:
     def build(self) -> Any:
         """A new instance, with the components inside its options built too."""
         return self.cls(**{name: built(value) for name, value in self.options.items()})
+
+    def walk(self) -> Iterator[Component]:
+        """This component and every one inside its options, outer ones first."""
+        yield self
+        for value in self.options.values():
+            for item in value if isinstance(value, list) else value.values() if isinstance(value, dict) else (value,):
+                if isinstance(item, Component):
+                    yield from item.walk()
 
     def resolved(self) -> Any:
         """As a config writes it: `{Name: {options}}`, or the name alone where there are no options."""

@@ -29,11 +29,15 @@ def apply(document: Document, overrides: Sequence[str]) -> None:
         key, text = argument.split("=", 1)
         label = f"--set {argument if len(argument) <= MAX_VALUE else argument[: MAX_VALUE - 3] + '...'}"
         try:
-            change = parse(text, label)
-            if isinstance(document.value, dict):
-                _replace(document, _find(document, key, label), change, Mark(0, i, label))
+            change = parse(text, "VALUE")
         except ConfigError as error:
-            problems += error.problems
+            problems += [f"{label}: {problem}" for problem in error.problems]
+            continue
+        path = _find(document, key)
+        if isinstance(path, str):
+            problems.append(f"{label}: unknown key {quote(key)}; {path}")
+        elif isinstance(document.value, dict):
+            _replace(document, path, change, Mark(0, i, label))
     if problems:
         raise ConfigError(*problems)
 
@@ -66,25 +70,24 @@ def settable(annotation: Any, value: Any, path: Path, spellings: Spellings) -> I
             yield from settable(kind, child, (*at, part), [(*s, str(part)) for s in written])
 
 
-def _find(document: Document, key: str, label: str) -> Path:
-    """The path that `key` spells; ConfigError with the near one."""
-    wanted, table = tuple(key.split(".")), {}
+def _find(document: Document, key: str) -> Path | str:
+    """The path that `key` spells, or, where there is none, a hint at the near one."""
+    wanted = tuple(key.split("."))
+    table: dict[tuple[str, ...], Path] = {}
     for path, spellings in settable(Config, document.value, (), [()]):
         for spelling in spellings:
             table[spelling] = path
-    if wanted in table and wanted:
+    if wanted in table:
         return table[wanted]
     same = {path: spelling for spelling, path in reversed(table.items()) if spelling[-1:] == wanted[-1:]}
     if len(same) == 1:
-        hint = f"did you mean '{'.'.join(*same.values())}'?"
-    else:
-        # What stands beside the first part that is not known, and the whole path where only an early part is wrong.
-        known = max((i for i in range(len(wanted)) if wanted[:i] in table), default=0)
-        names = [".".join(s) for s in table if len(s) == len(wanted) and s[:known] == wanted[:known]]
-        beside = [".".join(s) for s in table if len(s) == known + 1 and s[:known] == wanted[:known]]
-        hint = suggest(key, names)
-        hint = hint if hint.startswith("did") else suggest(".".join(wanted[: known + 1]), beside)
-    raise ConfigError(f"{label}: unknown key {quote(key)}; {hint}")
+        return f"did you mean '{'.'.join(*same.values())}'?"
+    known = max(i for i in range(len(wanted)) if wanted[:i] in table)
+    beside = [s for s in table if s[:known] == wanted[:known]]
+    hint = suggest(key, [".".join(s) for s in beside if len(s) == len(wanted)])
+    if hint.startswith("did you mean"):
+        return hint
+    return suggest(".".join(wanted[: known + 1]), [".".join(s) for s in beside if len(s) == known + 1])
 
 
 def _replace(document: Document, path: Path, change: Document, mark: Mark) -> None:

@@ -187,7 +187,7 @@ class Reader:
         if name not in registry:
             hint = "put a space after ':'" if ":" in name else suggest(name, registry)
             return self.problem(inside, f"unknown {registry.kind}; {hint}" if inside != path
-                                else f"unknown {registry.kind} {quote(name)}; {hint}", key=True)
+                                else f"unknown {registry.kind} {quote(name)}; {hint}", key=inside != path)
         if not isinstance(given, (dict, type(None))):
             return self.problem(inside, f"got {self.shown(given, inside)}, expected its options as a mapping")
         cls = registry.get(name)

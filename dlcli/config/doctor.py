@@ -1,0 +1,280 @@
+"""The config doctor: how the parts of a config fit together, told before any data is touched or memory taken."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from dlcli.config.advice import advise
+from dlcli.config.components import Component
+from dlcli.config.reader import dotted
+from dlcli.config.schema import NAME, NAME_WORDS, Config
+from dlcli.config.yamlfile import Mark, Path, fail
+from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
+from dlcli.core.options import Length
+from dlcli.data.dataset import DataInfo, Dataset
+
+Shape = tuple[int, ...]
+
+
+class LayerShape(NamedTuple):
+    """One layer of the stack as its setup left it."""
+
+    component: Component
+    in_shape: Shape
+    out_shape: Shape
+    parameters: int
+
+
+@dataclass
+class Diagnosis:
+    """What is known of a config without its data."""
+
+    config: Config
+    info: DataInfo
+    problems: list[tuple[Mark, str]] = field(default_factory=list)
+    """What cannot work, each with its place."""
+    warnings: list[tuple[Mark, str]] = field(default_factory=list)
+    """What is legal but unwise."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be checked."""
+    shapes: list[LayerShape] = field(default_factory=list)
+    """Layer by layer as far as the shapes chain; empty where the input shape is not known."""
+    train: int | None = None
+    """Samples trained on, validation taken off."""
+    steps_per_epoch: int | None = None
+
+    @property
+    def parameters(self) -> int:
+        """All parameters of the layers in `shapes`."""
+        return sum(s.parameters for s in self.shapes)
+
+    def problem(self, path: Path, message: str) -> None:
+        self.problems.append((self.config.document.mark(path), f"{dotted(path)}: {message}"))
+
+    def warn(self, path: Path, message: str) -> None:
+        self.warnings.append((self.config.document.mark(path), f"{dotted(path)}: {message}"))
+
+    def warning_lines(self) -> list[str]:
+        """`FILE:LINE:COL: key: what is unwise`, in the order of the file."""
+        return [f"{mark.text}: {message}" for mark, message in sorted(self.warnings, key=lambda w: w[0][:2])]
+
+    def check(self) -> Diagnosis:
+        """This diagnosis; ConfigError with all problems where there are any."""
+        fail(self.problems)
+        return self
+
+
+def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
+    """Check how the parts of `config` fit; nothing is loaded and no parameter takes memory.
+
+    `info` is what loading the data has told, where that is done already; by default what is known without the data.
+    Raises DataError where the header of a user's file is wrong; everything else is in the diagnosis.
+    """
+    task = getattr(config.loss.cls, "task", None)
+    found = Diagnosis(config, info or _info(config, task))
+    _names(found)
+    _metrics(found, task)
+    _sizes(found)
+    _lengths(found)
+    _task(found, task)
+    _shapes(found)
+    if found.shapes and not found.problems:
+        _output(found)
+        _memory(found)
+    if not found.problems:
+        advise(found)
+    return found
+
+
+def _info(config: Config, task: str | None) -> DataInfo:
+    dataset: Dataset = config.data.dataset.build()
+    try:
+        return dataset.with_targets("values" if task == "regression" else "classes").info(config.seed)
+    except ConfigError as error:
+        where = config.document.where(config.data.dataset.path)
+        raise ConfigError(*(f"{where}: {problem}" for problem in error.problems)) from None
+
+
+def _path(component: Component) -> Path:
+    return (*component.path, component.name)
+
+
+def _layers(config: Config) -> Iterator[Component]:
+    return (c for layer in config.model for c in layer.walk() if c.kind == "layers")
+
+
+def _names(found: Diagnosis) -> None:
+    """The names of layers: well formed, each once."""
+    seen: dict[str, str] = {}
+    for layer in _layers(found.config):
+        name, path = layer.options.get("name"), (*_path(layer), "name")
+        if name is None:
+            continue
+        if not NAME.fullmatch(name):
+            found.problem(path, f"got {quote(name)}, expected {NAME_WORDS}")
+        elif name in seen:
+            found.problem(path, f"got {quote(name)}, which is the name of {seen[name]} already; choose another")
+        seen.setdefault(name, dotted(layer.path))
+
+
+def _metrics(found: Diagnosis, task: str | None) -> None:
+    """Metrics that suit the loss, and a monitor that is logged."""
+    config = found.config
+    names = [metric.name for metric in config.metrics]
+    for i, metric in enumerate(config.metrics):
+        wants = getattr(metric.cls, "task", None)
+        if wants and task and wants != task:
+            what = {"classification": "classes", "regression": "values"}
+            found.problem(metric.path, f"{metric.name} measures {what[wants]}, but {config.loss.name} learns {what[task]}")
+        if metric.name in names[:i]:
+            found.problem(metric.path, f"{metric.name} is in the list already; remove one of them")
+    splits = ["val", "train"] if config.data.validation else ["train"]
+    logged = [f"{split}.{name}" for split in splits for name in ("loss", *names)]
+    monitor = config.train.monitor or ""
+    if monitor not in logged:
+        absent = "; nothing is held out (data.validation is 0)" if monitor.startswith("val.") and "val" not in splits else ""
+        found.problem(("train", "monitor"), f"got {quote(monitor)}, which is not logged{absent}; {suggest(monitor, logged)}")
+
+
+def _sizes(found: Diagnosis) -> None:
+    """Samples, batches and steps."""
+    data, n = found.config.data, found.info.train
+    if n is None:
+        found.notes.append("the number of training samples is not known before the data is read: batches were not checked")
+        return
+    held = data.validation if isinstance(data.validation, int) else round(data.validation * n)
+    found.train = n - held
+    if found.train < 1:
+        found.problem(("data", "validation"), f"got {data.validation}, which leaves nothing of {n:,} training samples; "
+                                              "hold out fewer")
+        return
+    if data.validation and not held:
+        found.problem(("data", "validation"), f"got {data.validation}, which is less than one of {n:,} training samples; "
+                                              "hold out more, or 0 for none")
+    if data.drop_last and data.batch_size > found.train:
+        found.problem(("data", "batch_size"), f"got {data.batch_size:,} with drop_last, which leaves no batch of "
+                                              f"{found.train:,} training samples; use at most that")
+        return
+    batches = found.train // data.batch_size if data.drop_last else math.ceil(found.train / data.batch_size)
+    found.steps_per_epoch = math.ceil(batches / found.config.train.accumulate)
+
+
+def _lengths(found: Diagnosis) -> None:
+    """Lengths of the schedule that the run does not reach."""
+    schedule, epochs = found.config.schedule, found.config.train.epochs
+    for name, value in schedule.options.items() if schedule else ():
+        for length in value if isinstance(value, list) else [value]:
+            if isinstance(length, Length) and _beyond(found, length):
+                found.problem((*_path(schedule), name) if schedule else (), f"got {quote(str(length))}, which is longer "
+                              f"than the run ({Length(epochs, 'epoch')}); shorten it or raise train.epochs")
+
+
+def _beyond(found: Diagnosis, length: Length) -> bool:
+    epochs, per_epoch = found.config.train.epochs, found.steps_per_epoch
+    limit = {"epoch": epochs, "%": 100, "step": epochs * per_epoch if per_epoch else math.inf}.get(length.unit, math.inf)
+    return length.value > limit
+
+
+def _task(found: Diagnosis, task: str | None) -> None:
+    """Classes for a loss on classes, values for one on values."""
+    info, loss, dataset = found.info, found.config.loss, found.config.data.dataset.name
+    if task == "classification" and info.classes is None and info.target_shape:
+        found.problem(loss.path, f"{loss.name} learns classes, but {dataset} has values of shape {info.target_shape} "
+                                 "as targets; use a loss on values such as MSELoss")
+    if task == "regression" and info.classes is not None:
+        found.problem(loss.path, f"{loss.name} learns values, but {dataset} has {info.classes} classes as targets; "
+                                 "use a loss on classes such as CrossEntropyLoss")
+
+
+def _shapes(found: Diagnosis) -> None:
+    """The chain of shapes from the input to the output."""
+    shape = found.info.input_shape
+    if shape is None:
+        found.notes.append("the data's file is not there: shapes were not checked")
+        return
+    learns = False
+    for component in found.config.model:
+        layer: Any = component.build()
+        try:
+            before, shape = shape, tuple(layer.setup(shape))
+        except Exception as error:  # a user's setup may raise anything
+            path = error.path if isinstance(error, ShapeError) else ()
+            found.problem(_path(_inside(component, path)), f"{error}{_chain(found)}")
+            return
+        learns = learns or layer.learns()
+        found.shapes.append(LayerShape(component, before, shape, _parameters(layer)))
+    if not learns:
+        found.problem(("model",), "no layer has a parameter to train; add one such as Linear")
+
+
+def _inside(component: Component, path: tuple[int | str, ...]) -> Component:
+    """The component at the end of a ShapeError's path (`(1,)`, `("body", 0)`) through containers."""
+    children: Any = None
+    for part in path:
+        if isinstance(part, str):
+            children = component.options.get(part)
+            continue
+        lists = [v for v in component.options.values() if isinstance(v, list) and v and isinstance(v[0], Component)]
+        children = children or (lists[0] if lists else None)
+        if children is None:
+            break
+        component, children = children[part], None
+    return component
+
+
+def _chain(found: Diagnosis) -> str:
+    """The last shapes before a wrong one, input first."""
+    steps = [f"{s.component.name} {s.out_shape}" for s in found.shapes]
+    shown = [f"input {found.info.input_shape}", *steps[-3:]]
+    if len(steps) > 3:
+        shown.insert(1, "...")
+    return f" (shapes: {' -> '.join(shown)})"
+
+
+def _parameters(layer: Any) -> int:
+    return sum(math.prod(s.shape) for s in layer.specs) + sum(_parameters(c) for c in layer.children().values())
+
+
+def _output(found: Diagnosis) -> None:
+    """The last layer against the loss and the targets."""
+    config, info, last = found.config, found.info, found.shapes[-1]
+    end = last.component
+    while isinstance(end.options.get("layers"), list):
+        end = end.options["layers"][-1]
+    if end.name == "Softmax" and config.loss.name == "CrossEntropyLoss":
+        found.problem(_path(end), "Softmax before CrossEntropyLoss, which holds a softmax already; remove this layer")
+    if info.classes is None and not info.target_shape:
+        found.notes.append("the number of classes is not known before the data is read: the last layer was not checked")
+        return
+    try:
+        config.loss.build().check(last.out_shape, info.classes, info.target_shape)
+    except ConfigError as error:
+        found.problem(_path(last.component), str(error))
+
+
+def _memory(found: Diagnosis) -> None:
+    """Values, gradients, optimizer slots and one batch of activations against the machine's memory."""
+    config = found.config
+    width = {"float32": 4, "float64": 8}[config.dtype]
+    vectors = 2 + len(config.optimizer.build().slots)
+    batch = min(config.data.batch_size, found.train or config.data.batch_size)
+    activations = 2 * batch * sum(math.prod(s.out_shape) for s in found.shapes)
+    needed = width * (found.parameters * vectors + activations)
+    memory = machine_memory()
+    if memory is not None and needed > memory:
+        widest = max(found.shapes, key=lambda s: s.parameters * vectors + 2 * batch * math.prod(s.out_shape))
+        found.problem(_path(widest.component), f"{found.parameters:,} parameters with {config.optimizer.name} and batches "
+                      f"of {batch:,} need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f} GiB; "
+                      "make the layers smaller")
+
+
+def machine_memory() -> int | None:
+    """The machine's memory in bytes, None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
