@@ -1,1 +1,1 @@
-"""From a YAML file to checked components: a strict loader, `--set`, the schema read off the code, and the config doctor."""
+"""From a YAML file to checked components: strict loader, `--set`, the schema read off the code, the doctor."""

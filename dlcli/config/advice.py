@@ -33,16 +33,21 @@ def _inputs(found: Diagnosis) -> None:
     if found.info.image and config.data.normalize == "none":
         found.warn(("data",), "pixels go in as they are, from 0 up to 255; normalize: standardize trains far better")
     if found.train is not None and config.data.batch_size > found.train:
-        found.warn(("data", "batch_size"), f"{config.data.batch_size:,} is more than the {found.train:,} training samples: "
-                                           "every epoch is a single step")
+        found.warn(
+            ("data", "batch_size"),
+            f"{config.data.batch_size:,} is more than the {found.train:,} training samples: "
+            "every epoch is a single step",
+        )
 
 
 def _stack(found: Diagnosis) -> None:
     before = None
     for layer in found.config.model:
         if layer.name == "Linear" and before == "Linear":
-            found.warn((*layer.path, layer.name), "two Linear without an activation between are no more than one; "
-                                                  "put one such as ReLU before this")
+            found.warn(
+                (*layer.path, layer.name),
+                "two Linear without an activation between are no more than one; put one such as ReLU before this",
+            )
         before = before if layer.name in SHAPE_ONLY else layer.name
     last = found.config.model[-1]
     if last.name in ("ReLU", "Dropout"):
@@ -57,14 +62,20 @@ def _optimizer(found: Diagnosis) -> None:
         found.warn((*optimizer.path, optimizer.name, "lr"), f"{lr:g} is much for {optimizer.name}; 0.001 is usual")
     stopping, epochs = found.config.train.early_stopping, found.config.train.epochs
     if stopping is not None:
-        limit = {"epoch": epochs, "step": epochs * (found.steps_per_epoch or math.inf), "%": 100}[stopping.patience.unit]
+        limit = {"epoch": epochs, "step": epochs * (found.steps_per_epoch or math.inf), "%": 100}[
+            stopping.patience.unit
+        ]
         if stopping.patience.value >= limit:
-            found.warn(("train", "early_stopping", "patience"), f"'{stopping.patience}' is as long as the run "
-                       f"({Length(epochs, 'epoch')}): it never stops early")
+            found.warn(
+                ("train", "early_stopping", "patience"),
+                f"'{stopping.patience}' is as long as the run ({Length(epochs, 'epoch')}): it never stops early",
+            )
 
 
 def _validation(found: Diagnosis) -> None:
     if found.train is not None and found.info.train is not None:
         held = found.info.train - found.train
         if 0 < held < FEW:
-            found.warn(("data", "validation"), f"every val figure rests on {held} sample{'s' * (held > 1)}; hold out more")
+            found.warn(
+                ("data", "validation"), f"every val figure rests on {held} sample{'s' * (held > 1)}; hold out more"
+            )

@@ -16,6 +16,7 @@ from dlcli.config.yamlfile import Mark, Path, fail
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.options import Length
 from dlcli.data.dataset import DataInfo, Dataset
+from dlcli.nn.layer import Layer
 
 Shape = tuple[int, ...]
 
@@ -129,35 +130,50 @@ def _metrics(found: Diagnosis, task: str | None) -> None:
         wants = getattr(metric.cls, "task", None)
         if wants and task and wants != task:
             what = {"classification": "classes", "regression": "values"}
-            found.problem(metric.path, f"{metric.name} measures {what[wants]}, but {config.loss.name} learns {what[task]}")
+            found.problem(
+                metric.path, f"{metric.name} measures {what[wants]}, but {config.loss.name} learns {what[task]}"
+            )
         if metric.name in names[:i]:
             found.problem(metric.path, f"{metric.name} is in the list already; remove one of them")
     splits = ["val", "train"] if config.data.validation else ["train"]
     logged = [f"{split}.{name}" for split in splits for name in ("loss", *names)]
     monitor = config.train.monitor or ""
     if monitor not in logged:
-        absent = "; nothing is held out (data.validation is 0)" if monitor.startswith("val.") and "val" not in splits else ""
-        found.problem(("train", "monitor"), f"got {quote(monitor)}, which is not logged{absent}; {suggest(monitor, logged)}")
+        absent = (
+            "; nothing is held out (data.validation is 0)" if monitor.startswith("val.") and "val" not in splits else ""
+        )
+        found.problem(
+            ("train", "monitor"), f"got {quote(monitor)}, which is not logged{absent}; {suggest(monitor, logged)}"
+        )
 
 
 def _sizes(found: Diagnosis) -> None:
     """Samples, batches and steps."""
     data, n = found.config.data, found.info.train
     if n is None:
-        found.notes.append("the number of training samples is not known before the data is read: batches were not checked")
+        found.notes.append(
+            "the number of training samples is not known before the data is read: batches were not checked"
+        )
         return
     held = data.validation if isinstance(data.validation, int) else round(data.validation * n)
     found.train = n - held
     if found.train < 1:
-        found.problem(("data", "validation"), f"got {data.validation}, which leaves nothing of {n:,} training samples; "
-                                              "hold out fewer")
+        found.problem(
+            ("data", "validation"),
+            f"got {data.validation}, which leaves nothing of {n:,} training samples; hold out fewer",
+        )
         return
     if data.validation and not held:
-        found.problem(("data", "validation"), f"got {data.validation}, which is less than one of {n:,} training samples; "
-                                              "hold out more, or 0 for none")
+        found.problem(
+            ("data", "validation"),
+            f"got {data.validation}, which is less than one of {n:,} training samples; hold out more, or 0 for none",
+        )
     if data.drop_last and data.batch_size > found.train:
-        found.problem(("data", "batch_size"), f"got {data.batch_size:,} with drop_last, which leaves no batch of "
-                                              f"{found.train:,} training samples; use at most that")
+        found.problem(
+            ("data", "batch_size"),
+            f"got {data.batch_size:,} with drop_last, which leaves no batch of "
+            f"{found.train:,} training samples; use at most that",
+        )
         return
     batches = found.train // data.batch_size if data.drop_last else math.ceil(found.train / data.batch_size)
     found.steps_per_epoch = math.ceil(batches / found.config.train.accumulate)
@@ -169,13 +185,18 @@ def _lengths(found: Diagnosis) -> None:
     for name, value in schedule.options.items() if schedule else ():
         for length in value if isinstance(value, list) else [value]:
             if isinstance(length, Length) and _beyond(found, length):
-                found.problem((*_path(schedule), name) if schedule else (), f"got {quote(str(length))}, which is longer "
-                              f"than the run ({Length(epochs, 'epoch')}); shorten it or raise train.epochs")
+                found.problem(
+                    (*_path(schedule), name) if schedule else (),
+                    f"got {quote(str(length))}, which is longer "
+                    f"than the run ({Length(epochs, 'epoch')}); shorten it or raise train.epochs",
+                )
 
 
 def _beyond(found: Diagnosis, length: Length) -> bool:
     epochs, per_epoch = found.config.train.epochs, found.steps_per_epoch
-    limit = {"epoch": epochs, "%": 100, "step": epochs * per_epoch if per_epoch else math.inf}.get(length.unit, math.inf)
+    limit = {"epoch": epochs, "%": 100, "step": epochs * per_epoch if per_epoch else math.inf}.get(
+        length.unit, math.inf
+    )
     return length.value > limit
 
 
@@ -183,11 +204,17 @@ def _task(found: Diagnosis, task: str | None) -> None:
     """Classes for a loss on classes, values for one on values."""
     info, loss, dataset = found.info, found.config.loss, found.config.data.dataset.name
     if task == "classification" and info.classes is None and info.target_shape:
-        found.problem(loss.path, f"{loss.name} learns classes, but {dataset} has values of shape {info.target_shape} "
-                                 "as targets; use a loss on values such as MSELoss")
+        found.problem(
+            loss.path,
+            f"{loss.name} learns classes, but {dataset} has values of shape {info.target_shape} "
+            "as targets; use a loss on values such as MSELoss",
+        )
     if task == "regression" and info.classes is not None:
-        found.problem(loss.path, f"{loss.name} learns values, but {dataset} has {info.classes} classes as targets; "
-                                 "use a loss on classes such as CrossEntropyLoss")
+        found.problem(
+            loss.path,
+            f"{loss.name} learns values, but {dataset} has {info.classes} classes as targets; "
+            "use a loss on classes such as CrossEntropyLoss",
+        )
 
 
 def _shapes(found: Diagnosis) -> None:
@@ -198,7 +225,7 @@ def _shapes(found: Diagnosis) -> None:
         return
     learns = False
     for component in found.config.model:
-        layer: Any = component.build()
+        layer: Layer = component.build()
         try:
             before, shape = shape, tuple(layer.setup(shape))
         except Exception as error:  # a user's setup may raise anything
@@ -235,8 +262,9 @@ def _chain(found: Diagnosis) -> str:
     return f" (shapes: {' -> '.join(shown)})"
 
 
-def _parameters(layer: Any) -> int:
-    return sum(math.prod(s.shape) for s in layer.specs) + sum(_parameters(c) for c in layer.children().values())
+def _parameters(layer: Layer) -> int:
+    own = sum(math.prod(s.shape) for s in layer.specs)
+    return own + sum(_parameters(child) for child in layer.children().values())
 
 
 def _output(found: Diagnosis) -> None:
@@ -267,14 +295,17 @@ def _memory(found: Diagnosis) -> None:
     memory = machine_memory()
     if memory is not None and needed > memory:
         widest = max(found.shapes, key=lambda s: s.parameters * vectors + 2 * batch * math.prod(s.out_shape))
-        found.problem(_path(widest.component), f"{found.parameters:,} parameters with {config.optimizer.name} and batches "
-                      f"of {batch:,} need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f} GiB; "
-                      "make the layers smaller")
+        found.problem(
+            _path(widest.component),
+            f"{found.parameters:,} parameters with {config.optimizer.name} and batches "
+            f"of {batch:,} need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f} GiB; "
+            "make the layers smaller",
+        )
 
 
 def machine_memory() -> int | None:
     """The machine's memory in bytes, None where it does not say."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
         return None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
-from annotated_types import Len
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticOmit
+from annotated_types import GroupedMetadata, Len
 
 from dlcli.config import annotations as ann
 from dlcli.config.components import resolved
 from dlcli.config.reader import component_options, section_options
 from dlcli.config.schema import Config
-from dlcli.core.options import Option
+from dlcli.core.options import Length, Option
 from dlcli.core.registry import Entry, Registry
+
+LENGTH_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(steps?|epochs?|%|s)\s*$"
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -32,12 +34,12 @@ def json_schema() -> dict[str, Any]:
 def _kind(registry: Registry[Any]) -> dict[str, Any]:
     """A bare name, where no option is required, or a mapping with one name as its only key."""
     entries = registry.entries()
-    bare = [e.name for e in entries if not any(o.required for o in component_options(e.cls, registry.base))]
+    bare = [e.name for e in entries if not any(o.required for o in component_options(e, registry))]
     return {"anyOf": [*([{"enum": bare}] if bare else []), *(_component(e, registry) for e in entries)]}
 
 
 def _component(entry: Entry[Any], registry: Registry[Any]) -> dict[str, Any]:
-    options = _object(component_options(entry.cls, registry.base))
+    options = _object(component_options(entry, registry))
     if "required" not in options:
         options["type"] = ["object", "null"]
     return {
@@ -69,30 +71,53 @@ def _option(option: Option) -> dict[str, Any]:
     return schema
 
 
+TYPES: dict[Any, dict[str, Any]] = {
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    str: {"type": "string"},
+    list: {"type": "array"},
+    tuple: {"type": "array"},
+    dict: {"type": "object"},
+    type(None): {"type": "null"},
+    Length: {"type": "string", "pattern": LENGTH_PATTERN, "examples": ["500 steps", "3 epochs", "10%"]},
+}
+
+
 def _value(annotation: Any) -> dict[str, Any]:
     registry, cls = ann.kind(annotation), ann.section(annotation)
     if registry is not None:
         return {"$ref": f"#/$defs/{registry.plural}"}
     if cls is not None:
         return _object(section_options(cls))
-    if ann.is_length(annotation):
-        return {"type": "string", "pattern": ann.LENGTH_PATTERN, "examples": ["500 steps", "3 epochs", "10%"]}
-    if ann.is_plain(annotation):
-        return _plain(annotation)
     alternatives = ann.members(annotation)
     if len(alternatives) > 1:
         return {"anyOf": [_value(a) for a in alternatives]}
+    inner, limits = ann.split(annotation)
+    if typing.get_origin(inner) is Literal:
+        return {"enum": list(typing.get_args(inner))}
     if (item := ann.sequence(annotation)) is not None:
-        limits: dict[str, Any] = {}
-        for extra in ann.split(annotation)[1]:
-            if isinstance(extra, Len):
-                limits = {"minItems": extra.min_length, "maxItems": extra.max_length}
-        return {"type": "array", "items": _value(item), **{k: v for k, v in limits.items() if v is not None}}
-    return {"type": "object", "additionalProperties": _value(ann.mapping(annotation))}
+        return {"type": "array", "items": _value(item), **_limits(limits)}
+    if typing.get_origin(inner) is tuple:
+        items = [_value(a) for a in typing.get_args(inner)]
+        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+    if (item := ann.mapping(annotation)) is not None:
+        return {"type": "object", "additionalProperties": _value(item)}
+    bounds = {} if inner is Length else _limits(limits)
+    return TYPES.get(inner, {}) | bounds
 
 
-def _plain(annotation: Any) -> dict[str, Any]:
-    try:
-        return ann.plain_schema(annotation)
-    except (PydanticInvalidForJsonSchema, PydanticOmit):  # a type of a user's own
-        return {}
+def _limits(limits: Iterable[Any]) -> dict[str, Any]:
+    """The bounds and length limits among what `Annotated` says."""
+    found: dict[str, Any] = {}
+    for limit in limits:
+        if isinstance(limit, Len):
+            found["minItems"] = limit.min_length
+            if limit.max_length is not None:
+                found["maxItems"] = limit.max_length
+        elif isinstance(limit, GroupedMetadata):
+            found |= _limits(limit)
+        for kind, attribute, _, keyword in ann.BOUNDS:
+            if isinstance(limit, kind):
+                found[keyword] = getattr(limit, attribute)
+    return found

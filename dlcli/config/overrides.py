@@ -7,10 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from dlcli.config import annotations as ann
-from dlcli.config.reader import component_options, dotted, section_options
+from dlcli.config.reader import component_options, section_options
 from dlcli.config.schema import Config
 from dlcli.config.yamlfile import Document, Mark, Path, parse
 from dlcli.core.errors import MAX_VALUE, ConfigError, UsageError, quote, suggest
+from dlcli.core.options import Option
 
 Spellings = list[tuple[str, ...]]
 """The ways to write a path: each component's name may stand in it or be left out."""
@@ -47,7 +48,8 @@ def settable(annotation: Any, value: Any, path: Path, spellings: Spellings) -> I
     yield path, spellings
     for alternative in ann.members(annotation):
         registry, cls = ann.kind(alternative), ann.section(alternative)
-        declared, given, at, written = (), value, path, spellings
+        declared: tuple[Option, ...] = ()
+        given, at, written = value, path, spellings
         if registry is not None:
             only = isinstance(value, dict) and len(value) == 1
             name, given = next(iter(value.items())) if only else (value, None)
@@ -55,7 +57,7 @@ def settable(annotation: Any, value: Any, path: Path, spellings: Spellings) -> I
                 continue
             at, named = (*path, name), [(*s, name) for s in spellings]
             yield at, named
-            declared, written = component_options(registry.get(name), registry.base), spellings + named
+            declared, written = component_options(registry.entry(name), registry), spellings + named
         elif cls is not None:
             declared = section_options(cls)
         children: list[tuple[Any, str | int, Any]] = []
@@ -92,9 +94,9 @@ def _find(document: Document, key: str) -> Path | str:
 
 def _replace(document: Document, path: Path, change: Document, mark: Mark) -> None:
     """Put the value of `change` at `path`, and make `mark` the place of it and of all inside."""
-    container = document.value
+    container: Any = document.value
     for part, _ in pairwise(path):
-        child = container[part] if isinstance(container, list) else container.get(part)
+        child: Any = container[part] if isinstance(part, int) else container.get(part)
         if not isinstance(child, (dict, list)):
             # A bare component name takes options as `Name: {}`; a section that is not there begins empty.
             child = {child: {}} if isinstance(child, str) else {}

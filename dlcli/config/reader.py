@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from annotated_types import Len
@@ -15,8 +15,8 @@ from dlcli.config import annotations as ann
 from dlcli.config.components import Component
 from dlcli.config.yamlfile import Document, Mark, Path
 from dlcli.core.errors import MAX_VALUE, escape, quote, suggest
-from dlcli.core.options import MISSING, Length, Option, options
-from dlcli.core.registry import Registry
+from dlcli.core.options import MISSING, Option, options
+from dlcli.core.registry import Entry, Registry
 
 INVALID: Any = object()
 """Stands for a value whose problem is noted."""
@@ -27,22 +27,23 @@ def dotted(path: Path) -> str:
     return ".".join(escape(str(part))[:MAX_VALUE] for part in path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def section_options(cls: type) -> tuple[Option, ...]:
     """The keys of a section, in the order of its dataclass."""
     hints = typing.get_type_hints(cls, include_extras=True)
     found = []
     for f in dataclasses.fields(cls):
-        default = f.default if f.default_factory is MISSING else f.default_factory()
+        make: Any = f.default_factory
+        default = f.default if make is MISSING else make()
         if f.init:
             found.append(Option(f.name, hints[f.name], default, False))
     return tuple(found)
 
 
-@lru_cache(maxsize=None)
-def component_options(cls: type, base: type | None) -> tuple[Option, ...]:
-    """The options of a component's class."""
-    return tuple(options(cls, base))
+@cache
+def component_options(entry: Entry[Any], registry: Registry[Any]) -> tuple[Option, ...]:
+    """The options of a registered component."""
+    return tuple(options(entry.cls, registry.base))
 
 
 class Reader:
@@ -95,7 +96,7 @@ class Reader:
         registry = ann.kind(annotation)
         if registry is not None:
             only = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else value
-            return isinstance(value, str) or isinstance(only, str) and bool(get_close_matches(only, registry, n=1))
+            return isinstance(value, str) or (isinstance(only, str) and bool(get_close_matches(only, registry, n=1)))
         if ann.is_length(annotation) or ann.is_plain(annotation):
             try:
                 (ann.length if ann.is_length(annotation) else ann.plain)(annotation, value)
@@ -130,7 +131,9 @@ class Reader:
             return self.wrong(annotation, value, path)
         for limit in ann.split(annotation)[1]:
             if isinstance(limit, Len) and not limit.min_length <= len(value) <= (limit.max_length or len(value)):
-                some = f"{limit.min_length} to {limit.max_length:,}" if limit.max_length else f"{limit.min_length} or more"
+                some = (
+                    f"{limit.min_length} to {limit.max_length:,}" if limit.max_length else f"{limit.min_length} or more"
+                )
                 return self.problem(path, f"got {len(value):,} entries, expected {some}, each {ann.expected(item)}")
         read = [self.value(item, v, (*path, i)) for i, v in enumerate(value)]
         return INVALID if any(v is INVALID for v in read) else read
@@ -141,7 +144,9 @@ class Reader:
         if not isinstance(value, dict):
             names = ", ".join(o.name for o in declared[:8])
             hint = "; put a space after ':'" if isinstance(value, str) and ":" in value else ""
-            return self.problem(path, f"got {self.shown(value, path)}, expected a mapping with keys such as {names}{hint}")
+            return self.problem(
+                path, f"got {self.shown(value, path)}, expected a mapping with keys such as {names}{hint}"
+            )
         given = self.given(declared, value, path)
         return INVALID if given is INVALID else cls(**given)
 
@@ -175,26 +180,39 @@ class Reader:
         if isinstance(value, dict) and len(value) > 1:
             first, *others = value
             if value[first] is None and first in registry:
-                return self.problem(path, f"got the keys {quote(first)} and {quote(others[0])} side by side; "
-                                          f"indent the options below '{first}:'")
-            return self.problem(path, f"got {len(value)} names, {quote(first)} and {quote(others[0])} among them, "
-                                      f"expected {ann.named(registry)}: one 'Name' or one 'Name: {{options}}'")
+                return self.problem(
+                    path,
+                    f"got the keys {quote(first)} and {quote(others[0])} side by side; "
+                    f"indent the options below '{first}:'",
+                )
+            return self.problem(
+                path,
+                f"got {len(value)} names, {quote(first)} and {quote(others[0])} among them, "
+                f"expected {ann.named(registry)}: one 'Name' or one 'Name: {{options}}'",
+            )
         if not isinstance(value, (str, dict)) or not value:
             article = ann.named(registry)
-            return self.problem(path, f"got {self.shown(value, path)}, expected {article}: 'Name' or 'Name: {{options}}'")
+            return self.problem(
+                path, f"got {self.shown(value, path)}, expected {article}: 'Name' or 'Name: {{options}}'"
+            )
         name, given = (value, {}) if isinstance(value, str) else next(iter(value.items()))
         inside = path if isinstance(value, str) else (*path, name)
         if name not in registry:
             hint = "put a space after ':'" if ":" in name else suggest(name, registry)
-            return self.problem(inside, f"unknown {registry.kind}; {hint}" if inside != path
-                                else f"unknown {registry.kind} {quote(name)}; {hint}", key=inside != path)
+            return self.problem(
+                inside,
+                f"unknown {registry.kind}; {hint}"
+                if inside != path
+                else f"unknown {registry.kind} {quote(name)}; {hint}",
+                key=inside != path,
+            )
         if not isinstance(given, (dict, type(None))):
             return self.problem(inside, f"got {self.shown(given, inside)}, expected its options as a mapping")
-        cls = registry.get(name)
-        read = self.given(component_options(cls, registry.base), given or {}, (*path, name))
+        entry = registry.entry(name)
+        read = self.given(component_options(entry, registry), given or {}, (*path, name))
         if read is INVALID:
             return INVALID
-        component = Component(registry.plural, name, read, cls, path)
+        component = Component(registry.plural, name, read, entry.cls, path)
         try:
             component.build()
         except Exception as error:  # a user's constructor may raise anything

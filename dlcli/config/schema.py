@@ -25,6 +25,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 NAME_WORDS = "1 to 100 of the characters A-Z a-z 0-9 . _ -, the first a letter or digit"
 
+EVERY_EPOCH = Length(1, "epoch")
+
 Validation = Annotated[int, Ge(0)] | Annotated[float, Ge(0), Lt(1)]
 
 
@@ -54,7 +56,7 @@ class EarlyStopping:
 class Checkpoint:
     """When the whole state is saved, and how many of these files stay."""
 
-    every: Annotated[Length, Gt(0), SECONDS, "the distance between two checkpoints"] = Length(1, "epoch")
+    every: Annotated[Length, Gt(0), SECONDS, "the distance between two checkpoints"] = EVERY_EPOCH
     keep: Annotated[Count, "the newest checkpoints that stay, beside the best"] = 3
 
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import yaml
 from yaml.composer import Composer
-from yaml.error import Mark as YamlMark
 from yaml.events import AliasEvent, ScalarEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.parser import Parser
@@ -45,14 +44,22 @@ _CONFLICT = re.compile(r"^(<<<<<<< |=======$|>>>>>>> )", re.MULTILINE)
 _PLAINER = (
     ("cannot start any token", r"found character '\\t'", "a tab cannot indent; use spaces"),
     ("cannot start any token", "", "a value cannot start with this character; put the text in quotes"),
-    ("mapping values are not allowed", "", "unexpected ':'; indent keys of one mapping alike, and quote text with ': '"),
+    (
+        "mapping values are not allowed",
+        "",
+        "unexpected ':'; indent keys of one mapping alike, and quote text with ': '",
+    ),
     ("could not find expected ':'", "", "a key without ': ' and a value"),
     ("unexpected end of stream", "", "a quote is opened and not closed"),
     ("expected ',' or '}'", "", "'{' is not closed by '}', or a comma is missing"),
     ("expected ',' or ']'", "", "'[' is not closed by ']', or a comma is missing"),
     ("expected the node content", "", "a value is missing before this"),
     ("expected <block end>", "", "the indentation does not fit the lines above"),
-    ("but found '<scalar>'", "expected '<document start>'", "text after the end of the config; a config is lines of 'key: value'"),
+    (
+        "but found '<scalar>'",
+        "expected '<document start>'",
+        "text after the end of the config; a config is lines of 'key: value'",
+    ),
     ("but found another document", "", "a second document starts here; a config is one document"),
 )
 """What the parser says (two parts), and what that means to the author of a config."""
@@ -100,7 +107,7 @@ def scalar(text: str) -> Any:
     return text
 
 
-class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):  # type: ignore[misc]  # PyYAML's own mix
+class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     """PyYAML's parser in pure Python, without the constructor and with nothing that refers or names a type."""
 
     def __init__(self, text: str, source: str) -> None:
@@ -113,34 +120,41 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):  # type: ignore[
         self.problems: list[tuple[Mark, str]] = []
         self.depth = self.nodes = 0
 
-    def at(self, mark: YamlMark, raw: str | None = None) -> Mark:
+    def at(self, mark: Any, raw: str | None = None) -> Mark:
         line, column = mark.line + 1, mark.column + 1
         return Mark(line, column, f"{self.document.source}:{line}:{column}", raw)
 
-    def problem(self, mark: YamlMark, message: str) -> None:
+    def problem(self, mark: Any, message: str) -> None:
         self.problems.append((self.at(mark), message))
 
     def process_directives(self) -> Any:
         if self.check_token(DirectiveToken):
-            raise yaml.MarkedYAMLError(problem="directives are not allowed; remove this line",
-                                       problem_mark=self.peek_token().start_mark)
-        return super().process_directives()
+            token = self.peek_token()  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(
+                problem="directives are not allowed; remove this line", problem_mark=token.start_mark
+            )
+        return super().process_directives()  # type: ignore[no-untyped-call]
 
-    def compose_node(self, parent: Node | None, index: Any) -> Node:
-        event = self.peek_event()
+    def compose_node(self, parent: Node | None, index: Any) -> Any:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.nodes += 1
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
         if self.nodes > MAX_NODES:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_NODES:,} values", problem_mark=event.start_mark)
-        if isinstance(event, AliasEvent):
-            self.problem(event.start_mark, f"alias {quote('*' + event.anchor)}: aliases are not allowed; write the value out")
-            self.get_event()
-            node: Node = ScalarNode("", "", event.start_mark, event.end_mark)
+        is_alias = isinstance(event, AliasEvent)
+        if is_alias:
+            self.problem(
+                event.start_mark, f"alias {quote('*' + event.anchor)}: aliases are not allowed; write the value out"
+            )
+            self.get_event()  # type: ignore[no-untyped-call]
+            node: Any = ScalarNode("", "", event.start_mark, event.end_mark)
         else:
             if event.anchor is not None:
-                self.problem(event.start_mark, f"anchor {quote('&' + event.anchor)}: anchors are not allowed; remove it")
+                self.problem(
+                    event.start_mark, f"anchor {quote('&' + event.anchor)}: anchors are not allowed; remove it"
+                )
             if event.tag is not None:
                 self.problem(event.start_mark, f"tag {quote(event.tag)}: tags are not allowed; remove it")
             event.anchor = event.tag = None
@@ -150,7 +164,7 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):  # type: ignore[
         self.depth -= 1
         return node
 
-    def construct(self, node: Node, path: Path) -> Any:
+    def construct(self, node: Any, path: Path) -> Any:
         """The Python value of a node; notes its mark, and every problem on the way."""
         self.document.marks[path] = self.at(node.start_mark, node.value if isinstance(node, ScalarNode) else None)
         if isinstance(node, SequenceNode):
@@ -175,7 +189,9 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):  # type: ignore[
                 self.problem(key_node.start_mark, "merge keys are not allowed; write the values out")
             elif key in result:
                 first = self.document.keys[(*path, key)].line
-                self.problem(key_node.start_mark, f"key {quote(key)} is there already, in line {first}; remove one of them")
+                self.problem(
+                    key_node.start_mark, f"key {quote(key)} is there already, in line {first}; remove one of them"
+                )
             else:
                 self.document.keys[(*path, key)] = self.at(key_node.start_mark)
                 result[key] = self.construct(value_node, (*path, key))
@@ -202,8 +218,10 @@ def _plainer(error: yaml.MarkedYAMLError) -> str:
 
 def parse(text: str, source: str) -> Document:
     """Parse `text`; ConfigError with every problem as `source:LINE:COL: ...`."""
-    for pattern, message in ((_FORBIDDEN, "character {} is not allowed in a config"),
-                             (_CONFLICT, "a merge conflict is left at {}; resolve it")):
+    for pattern, message in (
+        (_FORBIDDEN, "character {} is not allowed in a config"),
+        (_CONFLICT, "a merge conflict is left at {}; resolve it"),
+    ):
         found = pattern.search(text)
         if found:
             line = text.count("\n", 0, found.start()) + 1
@@ -217,6 +235,8 @@ def parse(text: str, source: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         loader.problem(mark, _plainer(error))
+    except (ValueError, OverflowError):  # from an escape such as \UFFFFFFFF
+        loader.problem(loader.get_mark(), "an escape in a quoted text names no character")
     fail(loader.problems)
     return loader.document
 
