@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from dlcli.config.diagnosis import Diagnosis
 from dlcli.core.options import Length
-
-if TYPE_CHECKING:
-    from dlcli.config.doctor import Diagnosis
 
 SHAPE_ONLY = ("Flatten", "Dropout", "Identity", "Reshape")
 """Layers that leave two Linear as good as next to each other."""

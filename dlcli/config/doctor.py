@@ -5,68 +5,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from dlcli.config.advice import advise
 from dlcli.config.components import Component
+from dlcli.config.diagnosis import Diagnosis, LayerShape
 from dlcli.config.reader import dotted
 from dlcli.config.schema import NAME, NAME_WORDS, Config
-from dlcli.config.yamlfile import Mark, Path, fail
+from dlcli.config.targets import wanted_targets
+from dlcli.config.yamlfile import Path
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.options import Length
 from dlcli.data.dataset import DataInfo, Dataset
 from dlcli.nn.layer import Layer
-
-Shape = tuple[int, ...]
-
-
-class LayerShape(NamedTuple):
-    """One layer of the stack as its setup left it."""
-
-    component: Component
-    in_shape: Shape
-    out_shape: Shape
-    parameters: int
-
-
-@dataclass
-class Diagnosis:
-    """What is known of a config without its data."""
-
-    config: Config
-    info: DataInfo
-    problems: list[tuple[Mark, str]] = field(default_factory=list)
-    """What cannot work, each with its place."""
-    warnings: list[tuple[Mark, str]] = field(default_factory=list)
-    """What is legal but unwise."""
-    notes: list[str] = field(default_factory=list)
-    """What could not be checked."""
-    shapes: list[LayerShape] = field(default_factory=list)
-    """Layer by layer as far as the shapes chain; empty where the input shape is not known."""
-    train: int | None = None
-    """Samples trained on, validation taken off."""
-    steps_per_epoch: int | None = None
-
-    @property
-    def parameters(self) -> int:
-        """All parameters of the layers in `shapes`."""
-        return sum(s.parameters for s in self.shapes)
-
-    def problem(self, path: Path, message: str) -> None:
-        self.problems.append((self.config.document.mark(path), f"{dotted(path)}: {message}"))
-
-    def warn(self, path: Path, message: str) -> None:
-        self.warnings.append((self.config.document.mark(path), f"{dotted(path)}: {message}"))
-
-    def warning_lines(self) -> list[str]:
-        """`FILE:LINE:COL: key: what is unwise`, in the order of the file."""
-        return [f"{mark.text}: {message}" for mark, message in sorted(self.warnings, key=lambda w: w[0][:2])]
-
-    def check(self) -> Diagnosis:
-        """This diagnosis; ConfigError with all problems where there are any."""
-        fail(self.problems)
-        return self
 
 
 def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
@@ -76,7 +27,7 @@ def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
     Raises DataError where the header of a user's file is wrong; everything else is in the diagnosis.
     """
     task = getattr(config.loss.cls, "task", None)
-    found = Diagnosis(config, info or _info(config, task))
+    found = Diagnosis(config, info or _info(config))
     _names(found)
     _metrics(found, task)
     _sizes(found)
@@ -91,10 +42,10 @@ def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
     return found
 
 
-def _info(config: Config, task: str | None) -> DataInfo:
+def _info(config: Config) -> DataInfo:
     dataset: Dataset = config.data.dataset.build()
     try:
-        return dataset.with_targets("values" if task == "regression" else "classes").info(config.seed)
+        return dataset.with_targets(wanted_targets(config)).info(config.seed)
     except ConfigError as error:
         where = config.document.where(config.data.dataset.path)
         raise ConfigError(*(f"{where}: {problem}" for problem in error.problems)) from None
