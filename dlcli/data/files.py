@@ -21,16 +21,13 @@ def sha256(data: bytes) -> str:
 def read(path: Path, limit: int | None = None, most: int = MAX_FILE) -> bytes:
     """The content of a regular file, or its first `limit` bytes; DataError where it cannot be had.
 
-    A FIFO or a device is refused before it is opened for good, so that none can hang or fill the memory.
+    A FIFO or a device is refused before it is read, so that none can hang or fill the memory.
     """
     try:
-        # Not blocking: opening a FIFO would wait for someone to write into it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            facts = os.fstat(descriptor)
+        with open(path, "rb", opener=_without_waiting) as file:
+            facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                kind = "a directory" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
-                raise DataError(f"{shown(path)}: got {kind}, expected a file")
+                raise DataError(f"{shown(path)}: not a regular file, expected a file with data")
             if limit is None and facts.st_size > most:
                 raise DataError(f"{shown(path)}: got {facts.st_size} bytes, expected at most {most}")
             return file.read(most + 1 if limit is None else limit)
@@ -38,6 +35,11 @@ def read(path: Path, limit: int | None = None, most: int = MAX_FILE) -> bytes:
         raise DataError(f"{shown(path)}: {reason(error)}, expected a readable file") from error
     except ValueError as error:  # a NUL in the name
         raise DataError(f"{quote(str(path))}: got a name that no file can have, expected a path") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """An opener for `open`: a FIFO would else wait until someone writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def reason(error: OSError) -> str:
