@@ -42,21 +42,21 @@ def _stack(found: Diagnosis) -> None:
     for layer in found.config.model:
         if layer.name == "Linear" and before == "Linear":
             found.warn(
-                (*layer.path, layer.name),
+                layer.inside,
                 "two Linear without an activation between are no more than one; put one such as ReLU before this",
             )
         before = before if layer.name in SHAPE_ONLY else layer.name
     last = found.config.model[-1]
     if last.name in ("ReLU", "Dropout"):
         what = "cuts every output below 0" if last.name == "ReLU" else "drops outputs at random in training"
-        found.warn((*last.path, last.name), f"{last.name} as the last layer {what}; end with the Linear before it")
+        found.warn(last.inside, f"{last.name} as the last layer {what}; end with the Linear before it")
 
 
 def _optimizer(found: Diagnosis) -> None:
     optimizer = found.config.optimizer
     lr = optimizer.options.get("lr")
     if optimizer.name in ("Adam", "AdamW") and isinstance(lr, float) and lr >= ADAM_LR:
-        found.warn((*optimizer.path, optimizer.name, "lr"), f"{lr:g} is much for {optimizer.name}; 0.001 is usual")
+        found.warn((*optimizer.inside, "lr"), f"{lr:g} is much for {optimizer.name}; 0.001 is usual")
     stopping, epochs = found.config.train.early_stopping, found.config.train.epochs
     if stopping is not None:
         limit = {"epoch": epochs, "step": epochs * (found.steps_per_epoch or math.inf), "%": 100}[

@@ -23,6 +23,11 @@ class Component:
     path: Path = field(default=(), compare=False)
     """Where the config names it: `("model", 2)`."""
 
+    @property
+    def inside(self) -> Path:
+        """Where its options are: `("model", 2, "Linear")`."""
+        return (*self.path, self.name)
+
     def build(self) -> Any:
         """A new instance, with the components inside its options built too."""
         return self.cls(**{name: built(value) for name, value in self.options.items()})

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from dlcli.config.advice import advise
 from dlcli.config.components import Component
 from dlcli.config.diagnosis import Diagnosis, LayerShape
+from dlcli.config.memory import check_memory
 from dlcli.config.reader import dotted
 from dlcli.config.schema import NAME, NAME_WORDS, Config
 from dlcli.config.targets import wanted_targets
-from dlcli.config.yamlfile import Path
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.options import Length
 from dlcli.data.dataset import DataInfo, Dataset
@@ -36,7 +35,7 @@ def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
     _shapes(found)
     if found.shapes and not found.problems:
         _output(found)
-        _memory(found)
+        check_memory(found)
     if not found.problems:
         advise(found)
     return found
@@ -51,10 +50,6 @@ def _info(config: Config) -> DataInfo:
         raise ConfigError(*(f"{where}: {problem}" for problem in error.problems)) from None
 
 
-def _path(component: Component) -> Path:
-    return (*component.path, component.name)
-
-
 def _layers(config: Config) -> Iterator[Component]:
     return (c for layer in config.model for c in layer.walk() if c.kind == "layers")
 
@@ -63,7 +58,7 @@ def _names(found: Diagnosis) -> None:
     """The names of layers: well formed, each once."""
     seen: dict[str, str] = {}
     for layer in _layers(found.config):
-        name, path = layer.options.get("name"), (*_path(layer), "name")
+        name, path = layer.options.get("name"), (*layer.inside, "name")
         if name is None:
             continue
         if not NAME.fullmatch(name):
@@ -137,7 +132,7 @@ def _lengths(found: Diagnosis) -> None:
         for length in value if isinstance(value, list) else [value]:
             if isinstance(length, Length) and _beyond(found, length):
                 found.problem(
-                    (*_path(schedule), name) if schedule else (),
+                    (*schedule.inside, name) if schedule else (),
                     f"got {quote(str(length))}, which is longer "
                     f"than the run ({Length(epochs, 'epoch')}); shorten it or raise train.epochs",
                 )
@@ -181,7 +176,7 @@ def _shapes(found: Diagnosis) -> None:
             before, shape = shape, tuple(layer.setup(shape))
         except Exception as error:  # a user's setup may raise anything
             path = error.path if isinstance(error, ShapeError) else ()
-            found.problem(_path(_inside(component, path)), f"{error}{_chain(found)}")
+            found.problem(_inside(component, path).inside, f"{error}{_chain(found)}")
             return
         learns = learns or layer.learns()
         found.shapes.append(LayerShape(component, before, shape, _parameters(layer)))
@@ -225,38 +220,11 @@ def _output(found: Diagnosis) -> None:
     while isinstance(end.options.get("layers"), list):
         end = end.options["layers"][-1]
     if end.name == "Softmax" and config.loss.name == "CrossEntropyLoss":
-        found.problem(_path(end), "Softmax before CrossEntropyLoss, which holds a softmax already; remove this layer")
+        found.problem(end.inside, "Softmax before CrossEntropyLoss, which holds a softmax already; remove this layer")
     if info.classes is None and not info.target_shape:
         found.notes.append("the number of classes is not known before the data is read: the last layer was not checked")
         return
     try:
         config.loss.build().check(last.out_shape, info.classes, info.target_shape)
     except ConfigError as error:
-        found.problem(_path(last.component), str(error))
-
-
-def _memory(found: Diagnosis) -> None:
-    """Values, gradients, optimizer slots and one batch of activations against the machine's memory."""
-    config = found.config
-    width = {"float32": 4, "float64": 8}[config.dtype]
-    vectors = 2 + len(config.optimizer.build().slots)
-    batch = min(config.data.batch_size, found.train or config.data.batch_size)
-    activations = 2 * batch * sum(math.prod(s.out_shape) for s in found.shapes)
-    needed = width * (found.parameters * vectors + activations)
-    memory = machine_memory()
-    if memory is not None and needed > memory:
-        widest = max(found.shapes, key=lambda s: s.parameters * vectors + 2 * batch * math.prod(s.out_shape))
-        found.problem(
-            _path(widest.component),
-            f"{found.parameters:,} parameters with {config.optimizer.name} and batches "
-            f"of {batch:,} need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f} GiB; "
-            "make the layers smaller",
-        )
-
-
-def machine_memory() -> int | None:
-    """The machine's memory in bytes, None where it does not say."""
-    try:
-        return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):
-        return None
+        found.problem(last.component.inside, str(error))
