@@ -48,9 +48,14 @@ _standalone_seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
 
 
 def manual_seed(seed: int) -> None:
-    """Make the layers that are set up outside a network from here on draw the same values in every process."""
+    """Make layers and models that are set up outside a config from here on draw the same values in every process."""
     global _standalone, _standalone_seed
     _standalone, _standalone_seed = itertools.count(), seed
+
+
+def next_seed() -> int:
+    """A seed for something that draws values outside a config: another one at every call, repeated by `manual_seed`."""
+    return int(stream(_standalone_seed, "standalone", next(_standalone)).integers(1 << 63))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -185,9 +190,9 @@ class Layer(Scratch):
         return stream(self.draws.seed, "layer", self.draws.step, self.index)
 
     def _alone(self, x: Any, training: bool) -> Array:
-        """Prepare a layer outside a network for this x: float64 at least, parameters at the first call."""
+        """Prepare a layer outside a network for this x, a copy in float64 at least: parameters at the first call."""
         x = np.asarray(x)
-        x = x.astype(np.result_type(x.dtype, np.float64), copy=False)
+        x = x.astype(np.result_type(x.dtype, np.float64))
         if x.ndim < 2:
             raise ShapeError(f"{type(self).__name__}: got x of shape {x.shape}, expected a batch (N, ...)")
         if not self._ran or self.in_shape != x.shape[1:]:
@@ -224,10 +229,12 @@ def _forward(inner: Callable[..., Array]) -> Callable[..., Array]:
 
     @functools.wraps(inner)
     def forward(self: Layer, x: Array, training: bool = False) -> Array:
-        if self.scratch is None:
+        alone = self.scratch is None
+        if alone:
             x = self._alone(x, training)
             self._ran = True
-        return inner(self, x, training) if told else inner(self, x)
+        y = inner(self, x, training) if told else inner(self, x)
+        return y.copy() if alone else y  # the layer may keep y for backward, so the caller gets his own
 
     return forward
 
