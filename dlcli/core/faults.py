@@ -1,8 +1,8 @@
 """Planned failures of file operations, for tests: which operation fails, at which call, and how.
 
-`DLCLI_FAULT=op:nth:action[:once|ever][,...]` counts from 1 the calls of `op` (an operation of `fsio`, a named point,
-or `any`). An action is an errno name (`ENOSPC`), `kill` (SIGKILL to this process) or `short` (half of one write).
-It is read once, at import, and only where `DLCLI_TESTING=1` says that this is a test.
+`DLCLI_FAULT=op:nth:action[:once|ever][,...]` counts from 1 the calls of `op`: an operation of `fsio`, `any` operation,
+or a named point between operations. An action is an errno name (`ENOSPC`), `kill` (SIGKILL to this process) or `short`
+(half of one write). It is read once, at import, and only where `DLCLI_TESTING=1` says that this is a test.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Fault:
         op, nth, action, *rest = text.split(":")
         return cls(op, int(nth), action, rest == ["ever"])
 
-    def strikes(self, op: str) -> bool:
+    def strikes(self, op: str, point: bool) -> bool:
         """Whether this call of `op` is one that fails."""
-        if self.op not in (op, "any"):
+        if self.op != op and (point or self.op != "any"):
             return False
         self.seen += 1
         return self.seen == self.nth or (self.ever and self.seen > self.nth)
@@ -46,14 +46,14 @@ def plan(text: str) -> None:
     planned[:] = [Fault.parse(part) for part in text.split(",") if part]
 
 
-def strike(op: str) -> bool:
-    """Carries out what is planned for this call of `op`; true where a write is to fall short.
+def strike(op: str, point: bool = False) -> bool:
+    """Carries out what is planned for this call of `op` or passing of a point; true where a write is to fall short.
 
     Raises the planned OSError.
     """
     short = False
     for fault in planned:
-        if fault.strikes(op):
+        if fault.strikes(op, point):
             if fault.action == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             elif fault.action == "short":

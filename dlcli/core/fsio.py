@@ -33,7 +33,7 @@ OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def point(name: str) -> None:
     """A named moment between operations, at which a test can stop the process; nothing otherwise."""
-    faults.strike(name)
+    faults.strike(name, point=True)
 
 
 def _call(op: str, function: Callable[..., T], *args: object) -> T:

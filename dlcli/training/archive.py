@@ -54,26 +54,21 @@ def pack(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
         if not NAME.fullmatch(name) or name == META or descr not in DTYPES:
             raise ValueError(f"array {name!r} of dtype {array.dtype} has no place in a checkpoint")
         if not np.isfinite(array).all():
-            raise DivergedError(
-                f"checkpoint: array {quote(name)} holds nan or inf, expected finite numbers; nothing saved"
-            )
+            raise DivergedError(f"checkpoint: array {quote(name)} holds nan or inf, expected finite numbers")
         payload = array.astype(descr, copy=False).reshape(-1).view(np.uint8).data
         members.append((name, _npy_header(descr, array.shape), payload))
         digest = hashlib.sha256(payload).hexdigest()
         listed.append({"name": name, "dtype": descr, "shape": list(array.shape), "sha256": digest})
     size = sum(len(header) + len(payload) + 2 * len(name) + 84 for name, header, payload in members)
     if size > MAX_SIZE - MAX_META or len(members) > MAX_ARRAYS:
-        raise OutputError(
-            f"checkpoint: {len(members)} arrays of {size} bytes, expected at most {MAX_ARRAYS} of {MAX_SIZE}"
-        )
+        limits = f"expected at most {MAX_ARRAYS} arrays and {MAX_SIZE} bytes"
+        raise OutputError(f"checkpoint: {len(members)} arrays and {size} bytes, {limits}; make the model smaller")
     full = {**meta, "format": FORMAT, "version": VERSION, "arrays": listed}
     try:
         full["meta_sha256"] = hashlib.sha256(_canonical(full)).hexdigest()
         text = _canonical(full)
     except ValueError:
-        raise DivergedError(
-            "checkpoint: a counter or metric is nan or inf, expected finite numbers; nothing saved"
-        ) from None
+        raise DivergedError("checkpoint: a figure is nan or inf, expected finite numbers") from None
     return _assemble([_meta_member(text), *members])
 
 
@@ -104,7 +99,7 @@ def unpack_meta(data: bytes, where: str) -> dict[str, Any]:
         intact = False
     if not intact:
         raise CheckpointError(f"{where}: damaged: its description does not match its own checksum")
-    if meta.pop("version") != VERSION:
+    if type(meta.pop("version")) is not int or version != VERSION:
         got = f"format version {quote(version)}, expected {VERSION}"
         raise CheckpointError(f"{where}: written by another version of dlcli: {got}; use the dlcli that wrote it")
     return meta
@@ -127,12 +122,14 @@ def _unpack_arrays(data: bytes, listed: list[dict[str, Any]], where: str) -> Arr
     members = [_meta_member(data[META_START:end])]
     arrays: Arrays = {}
     before = ""
+    if type(listed) is not list:
+        raise TypeError
     for entry in listed:
         name, descr, shape, digest = (entry[key] for key in ("name", "dtype", "shape", "sha256"))
         array = f"{where}: array {quote(name)}"
         if not NAME.fullmatch(name) or name == META or name <= before or len(entry) != 4:
             raise CheckpointError(f"{array} has no place in the list of arrays")
-        if descr not in DTYPES or any(type(n) is not int or n < 0 for n in shape):
+        if descr not in DTYPES or type(shape) is not list or any(type(n) is not int or n < 0 for n in shape):
             raise CheckpointError(f"{array} has dtype {quote(descr)} and shape {quote(shape)}")
         header = _npy_header(descr, tuple(shape))
         start = end + 34 + len(name) + len(header)
