@@ -39,7 +39,7 @@ def folder_of(source: Source, access: Access) -> Path:
     """The folder of the source's files; it need not exist."""
     if access.cache is not None:
         return access.cache.expanduser() / source.folder
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     return Path(pooch.os_cache("dlcli")).expanduser() / source.folder
 

@@ -124,10 +124,12 @@ class Mirrors:
 def _get(url: str, body: Body, patience: float) -> None:
     """Download `url` into `body`; MirrorError with the reason in plain words for whatever goes wrong."""
     import requests
-    from pooch import HTTPDownloader  # type: ignore[import-untyped]
+    from pooch import HTTPDownloader
 
+    responses: list[requests.Response] = []  # the downloader leaves a failed one open
+    keep = {"response": lambda response, **_: responses.append(response)}
     try:
-        HTTPDownloader(chunk_size=STEP, timeout=patience)(url, body, None)
+        HTTPDownloader(chunk_size=STEP, timeout=patience, hooks=keep)(url, body, None)
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else "unknown"
         raise MirrorError(f"HTTP status {status}") from error
@@ -143,6 +145,9 @@ def _get(url: str, body: Body, patience: float) -> None:
         raise MirrorError("redirects without end") from error
     except (requests.RequestException, ValueError, OSError) as error:
         raise MirrorError(f"{type(error).__name__}: {error}"[:120]) from error
+    finally:
+        for response in responses:
+            response.close()
 
 
 def _root(error: BaseException) -> str:

@@ -177,11 +177,8 @@ def test_load_mnist_standardises_with_training_figures(
 
 
 @pytest.mark.mnist
-def test_real_mnist() -> None:
-    folder = os.environ.get("DLCLI_TEST_MNIST")
-    if not folder:
-        pytest.skip("DLCLI_TEST_MNIST names no folder with the four MNIST files")
-    loaded = Mnist().load(0, Access(Path(folder), offline=True))
+def test_real_mnist(mnist_folder: Path) -> None:
+    loaded = Mnist().load(0, Access(mnist_folder, offline=True))
     agree(Mnist().info(0), loaded)
     assert loaded.train.targets[:5].tolist() == [5, 0, 4, 1, 9]
     assert loaded.train.inputs.mean() / 255 == pytest.approx(0.1307, abs=1e-4)
