@@ -117,6 +117,11 @@ class Trainer:
         """The learning rate of the next step."""
         return self.schedule.lr(self.state.step, self.span) if self.schedule else self.optimizer.lr
 
+    def running(self) -> dict[str, float]:
+        """Every metric over the running epoch so far."""
+        sums = self.state.partial
+        return {name: metric.value(sums[name]) for name, metric in self.metrics.items() if name in sums}
+
     def _step(self, batches: Iterator[Pair]) -> StepDone:
         s, lr = self.state, self.lr()
         if self.summed is None:
@@ -177,7 +182,7 @@ class Trainer:
         s = self.state
         loss, norm = s.partial["loss"], s.partial["grad_norm"]
         figures = {"train.loss": float(loss[0] / loss[1])}
-        figures |= {f"train.{name}": metric.value(s.partial[name]) for name, metric in self.metrics.items()}
+        figures |= {f"train.{name}": value for name, value in self.running().items()}
         if self.validate is not None:
             figures |= self.validate()
         figures["grad_norm"] = float(norm[0] / norm[1])

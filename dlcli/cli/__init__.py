@@ -1,0 +1,1 @@
+"""The command line: declares parameters, calls one ordinary function, shows the result."""

@@ -1,0 +1,74 @@
+"""What commands tell: notes, the end of a training, the next useful command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dlcli.cli import render
+from dlcli.cli.charts import curve, number, percent, seconds_text
+
+if TYPE_CHECKING:
+    from dlcli.runs import Run
+
+_stay: list[Callable[[str], None]] = []
+
+
+def note(text: str) -> None:
+    """A line on stderr, above whatever moves there."""
+    (_stay[-1] if _stay else render.err)(text)
+
+
+@contextmanager
+def notes_to(line: Callable[[str], None]) -> Iterator[None]:
+    """Send notes through `line` inside the context, so that they do not tear a progress bar."""
+    _stay.append(line)
+    try:
+        yield
+    finally:
+        _stay.pop()
+
+
+@contextmanager
+def downloads() -> Iterator[render.DownloadProgress]:
+    """Shows downloads inside the context."""
+    progress = render.download_progress()
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def figure(name: str, value: float | None) -> str:
+    """A figure as tables show it: proportions in percent, everything else in four digits."""
+    if value is None:
+        return "-"
+    return percent(value) if is_share(name) else number(value)
+
+
+def is_share(name: str) -> bool:
+    """Whether a figure such as `val.accuracy` is a share of samples."""
+    from dlcli.training.metrics import metrics
+
+    last = name.rpartition(".")[2]
+    return last in metrics and metrics.get(last).proportion
+
+
+def training_summary(run: Run, result: dict[str, Any], early: bool) -> None:
+    """The end of a training on stderr: the loss curve, best and final figures, what to do next."""
+    from dlcli.training import journal
+
+    rows = [row for row in journal.read(run.metrics_file) if "train.loss" in row]
+    names = [name for name in ("train.loss", "val.loss") if any(name in row for row in rows)]
+    if len(rows) > 1:
+        render.err("\n" + curve({name: [row.get(name) for row in rows] for name in names}) + "\n")
+    if early:
+        render.err(f"stopped early after epoch {result['epochs']}: {result['best']['metric']} no longer improves")
+    final = "  ".join(f"{name} {figure(name, value)}" for name, value in result["metrics"].items())
+    best = result["best"]
+    render.err(f"final  {final}")
+    if best["value"] is not None:
+        render.err(f"best   {best['metric']} {figure(best['metric'], best['value'])} at step {best['step']}")
+    render.err(f"took   {seconds_text(result['seconds'])} for {result['steps']} steps")
+    render.err(f"next   dlcli eval {run.path}")

@@ -1,0 +1,172 @@
+"""From a checked config to objects: data, network, loss, metrics, and the trainer over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlcli.config.schema import Config
+from dlcli.config.targets import wanted_targets
+from dlcli.core.arena import Array
+from dlcli.core.errors import DataError
+from dlcli.core.rng import stream
+from dlcli.data.batches import Batches, Normalizer, split_validation
+from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples
+from dlcli.nn.loss import Loss
+from dlcli.nn.network import Network
+from dlcli.training.evaluate import Evaluation, Evaluator
+from dlcli.training.loop import Plan, Trainer
+from dlcli.training.metrics import Metric
+from dlcli.training.stopping import Monitor
+
+
+@dataclass
+class Splits:
+    """The data of a run: what is trained on, what is held out, and the test split that only `eval` opens."""
+
+    info: DataInfo
+    train: Samples
+    val: Samples | None
+    test: Samples | None
+    files: dict[str, str]
+    truth: dict[str, Array] | None
+
+    def named(self, split: str) -> Samples:
+        """The split of that name; DataError where the data has none."""
+        found: Samples | None = {"train": self.train, "val": self.val, "test": self.test}[split]
+        if found is None:
+            why = "data.validation is 0" if split == "val" else "the data set has no test part"
+            raise DataError(f"there is no {split} split: {why}; choose another --split")
+        return found
+
+
+def build_network(config: Config, info: DataInfo) -> Network:
+    """The network of a config, with the values that its seed draws."""
+    layers = [layer.build() for layer in config.model]
+    return Network(layers, info.input_shape or (), dtype=config.dtype, seed=config.seed)
+
+
+def build_metrics(config: Config) -> dict[str, Metric]:
+    """The metrics of a config by name."""
+    return {metric.name: metric.build() for metric in config.metrics}
+
+
+def load_data(config: Config, access: Access) -> Splits:
+    """The data of a config; the validation split is drawn from the training split by the seed."""
+    dataset: Dataset = config.data.dataset.build()
+    loaded: Loaded = dataset.with_targets(wanted_targets(config)).load(config.seed, access)
+    kept, held = split_validation(len(loaded.train.targets), config.data.validation, config.seed)
+    if len(kept) == 0:
+        raise DataError(f"nothing is left to train on: data.validation holds out all {len(held)} samples; lower it")
+
+    def part(samples: Samples, rows: Array | None = None) -> Samples:
+        inputs, targets = samples if rows is None else (samples.inputs[rows], samples.targets[rows])
+        return Samples(inputs, targets.astype(config.dtype) if targets.dtype.kind == "f" else targets)
+
+    return Splits(
+        loaded.info,
+        part(loaded.train, kept if len(held) else None),
+        part(loaded.train, held) if len(held) else None,
+        part(loaded.test) if loaded.test is not None else None,
+        loaded.files,
+        loaded.truth,
+    )
+
+
+@dataclass
+class Experiment:
+    """Everything that trains: the objects of one config on its data."""
+
+    config: Config
+    splits: Splits
+    normalizer: Normalizer
+    network: Network
+    loss: Loss
+    metrics: dict[str, Metric]
+    trainer: Trainer
+    monitor: Monitor
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays of a checkpoint by name, as views: parameters, layer state, optimizer slots, normalisation."""
+        return {
+            **self.network.params,
+            **self.network.state,
+            **{f"optim.{name}": view for name, view in self.trainer.optimizer.arrays().items()},
+            "data.mean": self.normalizer.mean,
+            "data.std": self.normalizer.std,
+        }
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Go to the state of a checkpoint whose arrays fit."""
+        self.network.arena.load(arrays)
+        for name, view in self.network.state.items():
+            np.copyto(view, arrays[name])
+        slots = {name.removeprefix("optim."): a for name, a in arrays.items() if name.startswith("optim.")}
+        self.trainer.optimizer.load(meta["optimizer_t"], slots)
+        state = self.trainer.state
+        state.step, state.epoch, state.batch = meta["step"], meta["epoch"], meta["batch_in_epoch"]
+        state.partial = {k: np.array([float.fromhex(v) for v in row]) for k, row in meta["partial"].items()}
+        self.monitor.restore(meta["monitor"])
+
+    def evaluator(self, samples: Samples, threads: int) -> Evaluator:
+        """An evaluator of this network on a split."""
+        return Evaluator(self.network, self.loss, self.metrics, samples, self.normalizer, threads)
+
+
+def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
+    """The objects that train `config` on `splits`, which the config doctor has found to fit."""
+    network, loss, metrics = build_network(config, splits.info), config.loss.build(), build_metrics(config)
+    normalizer = Normalizer.fit(config.data.normalize, splits.train.inputs, splits.info.image)
+    data, train = config.data, config.train
+    batches = Batches(
+        splits.train,
+        normalizer,
+        config.dtype,
+        data.batch_size,
+        seed=config.seed,
+        shuffle=data.shuffle,
+        drop_last=data.drop_last,
+    )
+    trainer = Trainer(
+        network,
+        loss,
+        config.optimizer.build(),
+        config.schedule.build() if config.schedule else None,
+        batches,
+        metrics,
+        Plan(train.epochs, train.accumulate, train.clip_grad_norm, train.clip_grad_value),
+    )
+    if splits.val is not None:
+        evaluator = Evaluator(network, loss, metrics, splits.val, normalizer, threads)
+        trainer.validate = lambda: figures(evaluator.run(), "val")
+    stopping = train.early_stopping
+    monitor = Monitor(
+        str(train.monitor),
+        better(str(train.monitor), metrics),
+        stopping.patience.steps(trainer.span.steps, trainer.per_epoch) if stopping else None,
+        stopping.min_delta if stopping else 0.0,
+    )
+    return Experiment(config, splits, normalizer, network, loss, metrics, trainer, monitor)
+
+
+def better(figure: str, metrics: Mapping[str, Metric]) -> str:
+    """Whether `max` or `min` of a figure such as `val.accuracy` is the better."""
+    name = figure.split(".", 1)[1]
+    return metrics[name].better if name in metrics else "min"
+
+
+def figures(evaluation: Evaluation, split: str) -> dict[str, float]:
+    """The loss and metrics of an evaluation by their full names."""
+    return {f"{split}.loss": evaluation.loss} | {f"{split}.{k}": v for k, v in evaluation.values.items()}
+
+
+def sample_batch(config: Config, info: DataInfo, size: int) -> tuple[Array, Array]:
+    """Inputs and targets drawn from the seed, shaped like the data: for checks that need none of it."""
+    rng = stream(config.seed, "sample")
+    x = rng.standard_normal((size, *(info.input_shape or ())))
+    if info.classes is not None:
+        return x, rng.integers(0, info.classes, size)
+    return x, rng.standard_normal((size, *info.target_shape))

@@ -1,0 +1,212 @@
+"""The engine of `eval`: a checkpoint's figures on one split, with intervals, the confusion matrix and the worst samples."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcli import runs
+from dlcli.config.load import parse_config
+from dlcli.config.schema import Config
+from dlcli.core.arena import Array
+from dlcli.core.errors import CheckpointError, ConfigError, UsageError, quote
+from dlcli.data.batches import Normalizer
+from dlcli.data.dataset import Access, Samples
+from dlcli.experiment.assemble import Splits, build_metrics, build_network, load_data
+from dlcli.experiment.plugins import load_components, require_code
+from dlcli.experiment.session import Note
+from dlcli.nn.layers.flatten import Flatten
+from dlcli.nn.layers.linear import Linear
+from dlcli.nn.network import Network
+from dlcli.runs import Run
+from dlcli.training import checkpoint, journal
+from dlcli.training.checkpoint import Snapshot
+from dlcli.training.evaluate import Evaluation, Evaluator
+from dlcli.training.metrics import wilson
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint with everything built that its config names."""
+
+    path: Path
+    run: Run | None
+    snapshot: Snapshot
+    config: Config
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `eval` reports."""
+
+    opened: Opened
+    split: str
+    samples: Samples
+    evaluation: Evaluation
+    intervals: dict[str, tuple[float, float]]
+    class_names: tuple[str, ...] | None
+    comparison: dict[str, tuple[Array, Array]]
+    """Generating and learned parameters by name, where the data knows them and the model is one Linear."""
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `eval --json`; figures that are not finite are null."""
+        run = self.opened.run
+        return {
+            "run": str(run.path) if run else None,
+            "checkpoint": str(self.opened.path),
+            "split": self.split,
+            "samples": self.evaluation.samples,
+            "metrics": {k: v if math.isfinite(v) else None for k, v in self.metrics().items()},
+            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """The loss and every metric."""
+        return {"loss": self.evaluation.loss, **self.evaluation.values}
+
+    def confusion(self) -> Array | None:
+        """How often class i (row) was taken for class j (column); None for regression."""
+        outputs, targets = self.evaluation.outputs, self.samples.targets
+        if outputs is None or targets.dtype.kind not in "iu":
+            return None
+        k = outputs.shape[1]
+        return np.bincount(targets * k + outputs.argmax(axis=1), minlength=k * k).reshape(k, k)
+
+    def worst(self, n: int) -> list[tuple[int, int, int, float]]:
+        """The n samples that cost most, among those classified wrongly: (index, class, taken for, probability)."""
+        outputs, targets = self.evaluation.outputs, self.samples.targets
+        if outputs is None or targets.dtype.kind not in "iu":
+            return []
+        z = outputs.astype(np.float64)
+        z -= z.max(axis=1, keepdims=True)
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        taken = outputs.argmax(axis=1)
+        wrong = np.flatnonzero(taken != targets)
+        order = wrong[np.argsort(p[wrong, targets[wrong]], kind="stable")][:n]
+        return [(int(i), int(targets[i]), int(taken[i]), float(p[i, taken[i]])) for i in order]
+
+
+def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Sequence[str], note: Note) -> Opened:
+    """The checkpoint that a user means: a file, or that of a run (`best`, `last`, a step, or a path)."""
+    hashes = load_components(code, note)
+    file = _file(name, which)
+    if file is not None:
+        folder = Run(file.resolve().parent.parent)
+        run = folder if folder.exists() and file.resolve().parent == folder.checkpoints.resolve() else None
+        snapshot = checkpoint.read(file)
+    else:
+        run = runs.find(name, parent)
+        if name is None:
+            note(f"run: {run.path}")
+        file, snapshot = _of_run(run, which, note)
+    if run is not None:
+        require_code(run.facts().get("code", {}), hashes, str(run.path))
+    missing = set(snapshot.meta.get("code", ())) - set(hashes.values())
+    if missing:
+        raise CheckpointError(f"{file}: was trained with components of a code file; add --code FILE.py")
+    try:
+        config = parse_config(json.dumps(snapshot.meta["config"]), str(file))
+    except ConfigError as error:
+        raise CheckpointError(*(f"{problem} (the config in the checkpoint)" for problem in error.problems)) from None
+    return Opened(file, run, snapshot, config)
+
+
+def _file(name: str | None, which: str | None) -> Path | None:
+    if name is not None and (Path(name).is_file() or name.endswith(".npz")):
+        if which is not None:
+            raise UsageError(f"--checkpoint {quote(which)} together with the checkpoint {quote(name)}; give one of them")
+        return Path(name)
+    return Path(which) if which is not None and (which.endswith(".npz") or "/" in which) else None
+
+
+def _of_run(run: Run, which: str | None, note: Note) -> tuple[Path, Snapshot]:
+    folder = run.checkpoints
+    if which is None or which == "best":
+        best = folder / checkpoint.BEST
+        try:
+            if best.exists() or which == "best":
+                return best, checkpoint.read(best)
+        except CheckpointError as error:
+            if which == "best":
+                raise
+            note(f"{error}; using the newest step")
+    if which is not None and which not in ("best", "last"):
+        if not which.isdigit():
+            raise UsageError(f"--checkpoint: got {quote(which)}, expected best, last, a step or a path")
+        known = dict(checkpoint.steps(folder))
+        if int(which) not in known:
+            steps = ", ".join(map(str, known)) or "none"
+            raise CheckpointError(f"{folder}: no checkpoint of step {which}; there are: {steps}")
+        return known[int(which)], checkpoint.read(known[int(which)])
+    found = checkpoint.newest(folder, None, note)
+    if found is None:
+        raise CheckpointError(f"{folder}: holds no checkpoint; train the run first: dlcli resume {run.path}")
+    return found
+
+
+def restore(opened: Opened, splits: Splits) -> tuple[Network, Normalizer]:
+    """The network of a checkpoint with its values, and its normalisation."""
+    network, arrays = build_network(opened.config, splits.info), opened.snapshot.arrays
+    own = {**network.params, **network.state}
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (a.shape, a.dtype) for name, a in own.items()}
+    rest = {n: (a.shape, a.dtype) for n, a in arrays.items() if n.startswith(("optim.", "data."))}
+    checkpoint.check_fit(arrays, expected | rest, str(opened.path))
+    network.arena.load(arrays)
+    for name, view in network.state.items():
+        np.copyto(view, arrays[name])
+    return network, Normalizer(arrays["data.mean"], arrays["data.std"])
+
+
+def evaluate(opened: Opened, split: str | None, access: Access, threads: int, note: Note) -> Evaluated:
+    """Evaluate a checkpoint on a split: `val` unless given, `train` where nothing is held out."""
+    config = opened.config
+    splits = load_data(config, access)
+    split = split or ("val" if splits.val is not None else "train")
+    samples = splits.named(split)
+    changed = [n for n, sha256 in splits.files.items() if opened.snapshot.meta.get("data", {}).get(n) != sha256]
+    if changed:
+        note(f"warning: the data has changed since the training: {', '.join(changed[:3])}")
+    network, normalizer = restore(opened, splits)
+    metrics = build_metrics(config)
+    evaluator = Evaluator(network, config.loss.build(), metrics, samples, normalizer, threads)
+    evaluation = evaluator.run(collect=True)
+    intervals = {
+        name: wilson(float(evaluation.sums[name][0]), float(evaluation.sums[name][1]))
+        for name, metric in metrics.items()
+        if metric.proportion
+    }
+    comparison = _compare(network, normalizer, splits.truth) if splits.truth else {}
+    result = Evaluated(opened, split, samples, evaluation, intervals, splits.info.class_names, comparison)
+    _record(result, note)
+    return result
+
+
+def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:
+    """The generating parameters beside the learned ones, the normalisation folded in: w / std, b - w . mean / std."""
+    learned = [layer for layer in network.layers if not isinstance(layer, Flatten)]
+    if len(learned) != 1 or not isinstance(learned[0], Linear) or learned[0].params["weight"].shape != truth["weight"].shape:
+        return {}
+    params = {name: a.astype(np.float64) for name, a in learned[0].params.items()}
+    weight = params["weight"] / normalizer.std
+    found = {"weight": weight, "bias": params.get("bias", 0.0) - weight @ np.broadcast_to(normalizer.mean, weight.shape[1:])}
+    return {name: (np.asarray(value, np.float64), found[name]) for name, value in truth.items() if name in found}
+
+
+def _record(result: Evaluated, note: Note) -> None:
+    """Append the evaluation to the run's evals.jsonl: that is how the openings of the test split are counted."""
+    run = result.opened.run
+    if run is None:
+        note(f"{result.opened.path}: lies in no run directory, so this evaluation is recorded nowhere")
+        return
+    row = {"time": runs.now(), **result.document(), "step": result.opened.snapshot.step}
+    del row["run"]
+    with journal.Journal(run.evals_file) as file:
+        file.append(row)
+        file.sync()
+

@@ -1,0 +1,120 @@
+"""The engine of `train` and `resume`: everything between the command line and the run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlcli import runs
+from dlcli.config.diagnosis import Diagnosis
+from dlcli.config.doctor import diagnose
+from dlcli.config.load import load_config
+from dlcli.config.schema import Config
+from dlcli.core.errors import BusyError
+from dlcli.data.dataset import Access
+from dlcli.experiment import session as sessions
+from dlcli.experiment.assemble import assemble, load_data
+from dlcli.experiment.plugins import load_components
+from dlcli.experiment.session import Note, Outcome, Session, View
+from dlcli.experiment.stop import Stop
+from dlcli.runs import Run
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a run goes, and how this process may work; nothing here changes what the run computes."""
+
+    parent: Path
+    run_dir: Path | None = None
+    threads: int = 1
+    max_steps: int | None = None
+    max_time: float | None = None
+    command: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` and `resume` report."""
+
+    run: Run
+    result: dict[str, Any]
+    """`status`, `epochs`, `steps`, `seconds`, `best`, `metrics`."""
+    outcome: Outcome | None
+    """None where the run was complete already."""
+
+
+Watch = Callable[[Session], AbstractContextManager[View]]
+"""Makes a view of a session that is about to train."""
+
+
+def prepare(source: str, overrides: Sequence[str], note: Note) -> tuple[Config, Diagnosis]:
+    """A config that has been read and diagnosed; its warnings and notes go to `note`."""
+    config = load_config(source, overrides)
+    diagnosis = diagnose(config).check()
+    for line in diagnosis.warning_lines():
+        note(f"warning: {line}")
+    return config, diagnosis
+
+
+def train(
+    source: str, overrides: Sequence[str], code: Sequence[str], access: Access, where: Where, resume: bool, note: Note, watch: Watch
+) -> Trained:
+    """Train a config in a new run directory; with `resume`, continue or show the newest run of the same config."""
+    hashes = load_components(code, note)
+    config, _ = prepare(source, overrides, note)
+    earlier = _earlier(config, where)
+    if resume and earlier is not None:
+        if where.run_dir is not None:
+            sessions.same_or_fail(earlier, config)
+        return _continue(earlier, hashes, access, where, note, watch)
+    if not resume and where.run_dir is not None and where.run_dir.exists():
+        raise BusyError(f"{where.run_dir}: exists already; add --resume to continue it, or choose another --run-dir")
+    splits = load_data(config, access)
+    diagnose(config, splits.info).check()
+    experiment = assemble(config, splits, where.threads)
+    if earlier is not None and where.run_dir is None:
+        note(f"same config as {earlier.path}: will give the same bits; --resume shows its result")
+
+    def claimed() -> Run:
+        if where.run_dir is not None:
+            return runs.claim_exactly(where.run_dir)
+        return runs.claim(where.parent, str(config.name), config.sha256)
+
+    session = sessions.begin(claimed, experiment, hashes, where.command, where.threads, note)
+    return _train(session, where, watch)
+
+
+def resume(
+    name: str | None, code: Sequence[str], access: Access, where: Where, exact: bool, note: Note, watch: Watch
+) -> Trained:
+    """Continue a run to its end."""
+    run = runs.find(name, where.parent)
+    if name is None:
+        note(f"run: {run.path}")
+    return _continue(run, load_components(code, note), access, where, note, watch, exact=exact)
+
+
+def _earlier(config: Config, where: Where) -> Run | None:
+    if where.run_dir is not None:
+        run = Run(where.run_dir)
+        return run if run.exists() else None
+    return runs.same_config(where.parent, config.sha256)
+
+
+def _continue(
+    run: Run, hashes: dict[str, str], access: Access, where: Where, note: Note, watch: Watch, *, exact: bool = True
+) -> Trained:
+    summary = run.summary()
+    if summary is not None:
+        note(f"already complete: {run.path}")
+        return Trained(run, summary, None)
+    return _train(sessions.resume(run, hashes, access, where.threads, note, exact=exact), where, watch)
+
+
+def _train(session: Session, where: Where, watch: Watch) -> Trained:
+    with Stop(where.max_steps, where.max_time) as stop, watch(session) as view:
+        outcome = session.train(view, stop)
+    return Trained(session.run, session.result(outcome.status), outcome)

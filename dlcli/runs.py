@@ -1,0 +1,181 @@
+"""The runs directory: finding, claiming, describing and listing runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dlcli.core import fsio
+from dlcli.core.errors import BusyError, CheckpointError, OutputError, quote, suggest
+from dlcli.core.lock import RunLock, is_locked
+
+STATUSES = ("running", "complete", "stopped", "interrupted", "diverged", "failed")
+"""How a run can stand; one that says running but is held by no process was killed, which counts as interrupted."""
+
+MAX_JSON = 1 << 24
+"""The largest JSON file of a run that is read, in bytes."""
+
+NO_RUN = "train one first: dlcli train configs/digits.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def evals_file(self) -> Path:
+        return self.path / "evals.jsonl"
+
+    def lock(self, note: Callable[[str], None]) -> RunLock:
+        """The lock that a process holds while it trains this run."""
+        return RunLock(self.path / ".lock", note)
+
+    def exists(self) -> bool:
+        """Whether this is a run: a directory whose config was written."""
+        return self.config_file.is_file()
+
+    def facts(self) -> dict[str, Any]:
+        """What run.json says, `{}` where it is not there yet. CheckpointError where it is damaged."""
+        return self._json("run.json")
+
+    def summary(self) -> dict[str, Any] | None:
+        """The final figures; their presence means that the run is complete."""
+        return self._json("summary.json") or None
+
+    def write_facts(self, facts: dict[str, Any]) -> None:
+        """Replace run.json."""
+        fsio.write_atomic(self.path / "run.json", _pretty(facts))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write summary.json, the last file of a complete run."""
+        fsio.write_atomic(self.path / "summary.json", _pretty(summary))
+
+    def status(self) -> str:
+        """One of `STATUSES`."""
+        if (self.path / "summary.json").is_file():
+            return "complete"
+        if is_locked(self.path / ".lock"):
+            return "running"
+        status = self.facts().get("status", "interrupted")
+        return "interrupted" if status in ("running", "complete") else str(status)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        if not path.is_file():
+            return {}
+        try:
+            found = json.loads(fsio.read_regular(path, MAX_JSON, CheckpointError))
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: is damaged: {error}; the checkpoints are not concerned") from None
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{path}: is damaged: got {quote(found)}, expected an object")
+        return found
+
+
+def _pretty(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+def now() -> str:
+    """The time in UTC with microseconds, sortable as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def root(runs: Path | None) -> Path:
+    """The parent of all runs: `--runs`, else `DLCLI_RUNS`, else `runs`."""
+    return runs or Path(os.environ.get("DLCLI_RUNS") or "runs")
+
+
+def claim(parent: Path, name: str, config_sha256: str) -> Run:
+    """A new directory `<name>-<8 hex>`, or the first free of `-2`, `-3`, ... , for this process alone."""
+    fsio.make_dirs(parent)
+    stem, n = f"{name}-{config_sha256[:8]}", 1
+    while not fsio.claim_dir(parent / (stem if n == 1 else f"{stem}-{n}")):
+        n += 1
+    return Run(parent / (stem if n == 1 else f"{stem}-{n}"))
+
+
+def claim_exactly(path: Path) -> Run:
+    """That directory and no other; BusyError where it is there already."""
+    fsio.make_dirs(path.parent)
+    if not fsio.claim_dir(path) and (not path.is_dir() or any(path.iterdir())):
+        raise BusyError(f"{path}: exists already; add --resume to continue it, or choose another --run-dir")
+    return Run(path)
+
+
+def all_runs(parent: Path) -> list[Run]:
+    """Every run below `parent`, the oldest start first."""
+    try:
+        entries = [Run(Path(e.path)) for e in os.scandir(parent) if e.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(f"{parent}: cannot be read: {os.strerror(error.errno or 0).lower()}") from None
+    return sorted((r for r in entries if r.exists()), key=lambda r: (_started(r), _natural(r.path.name)))
+
+
+def _started(run: Run) -> str:
+    try:
+        return str(run.facts().get("start", ""))
+    except CheckpointError:
+        return ""
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts `x-2` before `x-10`."""
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
+
+
+def same_config(parent: Path, config_sha256: str) -> Run | None:
+    """The newest run of that resolved config."""
+    found = [r for r in all_runs(parent) if r.facts().get("config_sha256") == config_sha256]
+    return found[-1] if found else None
+
+
+def find(name: str | None, parent: Path) -> Run:
+    """The run that a user means: a path, a name, a unique prefix, `latest`, or None for the newest.
+
+    CheckpointError naming the folder searched where there is none.
+    """
+    if name not in (None, "", "latest"):
+        path = Path(str(name))
+        if path.is_dir():
+            run = Run(path)
+            if not run.exists():
+                raise CheckpointError(f"{path}: is no run directory: it has no config.yaml; {NO_RUN}")
+            return run
+    known = all_runs(parent)
+    if name in (None, "", "latest"):
+        if not known:
+            raise CheckpointError(f"{parent}/: holds no run; {NO_RUN}")
+        return known[-1]
+    matches = [r for r in known if r.path.name == name] or [r for r in known if r.path.name.startswith(str(name))]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(r.path.name for r in matches[:4])
+        raise CheckpointError(
+            f"{parent}/: {quote(str(name))} is the beginning of {len(matches)} runs ({names}); write more of it"
+        )
+    hint = suggest(str(name), [r.path.name for r in known]) if known else NO_RUN
+    raise CheckpointError(f"{parent}/: no run {quote(str(name))}; {hint}")
