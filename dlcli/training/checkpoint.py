@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.core import fsio
-from dlcli.core.errors import CheckpointError, OutputError, quote
+from dlcli.core.errors import CheckpointError, DlcliError, OutputError, quote
 from dlcli.training import archive
 
 BEST = "best.npz"
@@ -25,6 +25,9 @@ BAD = "bad"
 """The folder inside the checkpoints folder for files that did not validate; nothing in it is read or deleted."""
 
 STEP_FILE = re.compile(r"step-(\d{9,18})\.npz")
+
+IS_BEST = "is_best"
+"""Whether a checkpoint was the best so far, so that a save stopped before its `best.npz` can be completed."""
 
 COUNTERS = {"step": 2**63, "epoch": 2**63, "batch_in_epoch": 2**63, "metrics_lines": 2**63, "seed": 2**64}
 """The whole numbers that every checkpoint has, with the bound that each stays below."""
@@ -91,14 +94,14 @@ def path_of(folder: Path, step: int) -> Path:
     return folder / f"step-{step:09d}.npz"
 
 
-def steps(folder: Path) -> list[tuple[int, Path]]:
-    """The checkpoints of a folder by step, oldest first, by their names alone."""
+def steps(folder: Path, failure: type[DlcliError] = CheckpointError) -> list[tuple[int, Path]]:
+    """The checkpoints of a folder by step, oldest first, by their names alone. Raises `failure`."""
     try:
         names = {path.name for path in folder.iterdir()}
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot read: {os.strerror(error.errno or 0).lower()}") from error
+        raise failure(f"{folder}: cannot read: {os.strerror(error.errno or 0).lower()}") from error
     found = sorted({int(match[1]) for name in names if (match := STEP_FILE.fullmatch(name))})
     return [(step, path_of(folder, step)) for step in found if path_of(folder, step).name in names]
 
@@ -106,15 +109,15 @@ def steps(folder: Path) -> list[tuple[int, Path]]:
 def save(folder: Path, snapshot: Snapshot, keep: int, best: bool, note: Note) -> Path:
     """Writes a checkpoint so that a crash, a kill or a power cut at any moment damages no other, and returns its path.
 
-    With `best` it also becomes `best.npz`. Only when all that is on disk are older checkpoints of this config deleted,
-    so that `keep` are left; one that cannot be deleted is noted, no more. Raises DivergedError, before anything is
-    written, or OutputError; the checkpoints before stay as they were.
+    With `best` it also becomes `best.npz`, which `IS_BEST` in its meta says too. Only when all that is on disk are
+    older checkpoints of this config deleted, so that `keep` are left; one that cannot be deleted is noted, no more.
+    Raises DivergedError, before anything is written, or OutputError; the checkpoints before stay as they were.
     """
     fsio.point("save")
     path = path_of(folder, snapshot.step)
-    data = encode(snapshot)
+    data = encode(Snapshot({**snapshot.meta, IS_BEST: best}, snapshot.arrays))
     decode(data, str(path))  # what will be read is what is written: also catches bad memory
-    before = steps(folder)
+    before = steps(folder, OutputError)
     survives = f"last good checkpoint: step {before[-1][0]}" if before else "no checkpoint before this one"
     fsio.write_atomic(path, data, survives)
     if best:
@@ -141,8 +144,7 @@ def newest(folder: Path, config_sha256: str | None, note: Note, *, owner: bool =
             continue
         for bad, problem in damaged.items():
             note(problem + (_set_aside(bad) if owner else "") + f"; using {path.name}")
-        best = snapshot.meta.get("best")
-        if owner and isinstance(best, dict) and best.get("step") == snapshot.step:
+        if owner and snapshot.meta.get(IS_BEST):
             _make_best(path)
         return path, snapshot
     if damaged or foreign:
