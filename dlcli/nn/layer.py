@@ -98,7 +98,7 @@ class Layer(Scratch):
         self.out_shape: Shape | None = None
         self.needs_input_grad = True
         self.draws, self.index = Draws(0), 0
-        self._ran = False
+        self._rows: int | None = None  # of the last batch outside a network
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -195,10 +195,10 @@ class Layer(Scratch):
         x = x.astype(np.result_type(x.dtype, np.float64))
         if x.ndim < 2:
             raise ShapeError(f"{type(self).__name__}: got x of shape {x.shape}, expected a batch (N, ...)")
-        if not self._ran or self.in_shape != x.shape[1:]:
+        if self._rows is None or self.in_shape != x.shape[1:]:
             before = [s[:2] for s in self.specs]
             self.setup(x.shape[1:])
-            if not self._ran:
+            if self._rows is None:
                 self.params = Views({s.name: np.zeros(s.shape) for s in self.specs})
                 self.grads = Views({s.name: np.zeros(s.shape) for s in self.specs})
                 self.draws = Draws(_standalone_seed)
@@ -232,9 +232,9 @@ def _forward(inner: Callable[..., Array]) -> Callable[..., Array]:
         alone = self.scratch is None
         if alone:
             x = self._alone(x, training)
-            self._ran = True
+            self._rows = len(x)
         y = inner(self, x, training) if told else inner(self, x)
-        return y.copy() if alone else y  # the layer may keep y for backward, so the caller gets his own
+        return np.array(y) if alone else y  # a copy: the layer may keep its own y for backward
 
     return forward
 
@@ -243,14 +243,12 @@ def _backward(inner: Callable[..., Array | None]) -> Callable[..., Array | None]
     @functools.wraps(inner)
     def backward(self: Layer, dy: Array) -> Array | None:
         if self.scratch is None:
-            if not self._ran:
+            if self._rows is None:
                 raise RuntimeError(f"{type(self).__name__}: backward before forward; call forward(x) first")
             dy = np.array(dy, dtype=np.result_type(np.asarray(dy).dtype, np.float64))
-            if self.out_shape is not None and dy.shape[1:] != self.out_shape:
-                raise ShapeError(
-                    f"{type(self).__name__}: got dy of shape {dy.shape}, expected (N, "
-                    f"{', '.join(map(str, self.out_shape))})"
-                )
+            wanted = (self._rows, *(self.out_shape or ()))
+            if dy.shape != wanted:
+                raise ShapeError(f"{type(self).__name__}: got dy of shape {dy.shape}, expected {wanted}, as y")
         return inner(self, dy)
 
     return backward

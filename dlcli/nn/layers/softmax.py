@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.core.errors import ShapeError
 from dlcli.core.options import example
-from dlcli.nn.layer import Layer, layers
+from dlcli.nn.layer import Layer, Shape, layers
 
 
 @layers.register
@@ -25,6 +26,11 @@ class Softmax(Layer):
 
     complex_step: ClassVar[bool] = True
     examples: ClassVar = (example((5,)), example((3, 2, 2)))
+
+    def setup(self, in_shape: Shape) -> Shape:
+        if not in_shape:
+            raise ShapeError("got samples of shape (), expected at least one axis of scores")
+        return in_shape
 
     def forward(self, x: Array, training: bool) -> Array:
         top = np.max(x.real, axis=1, keepdims=True)  # the same for every score, so that exp cannot overflow

@@ -1,0 +1,53 @@
+"""What all tests share: floating-point errors raise; what a machine lacks skips a test or, if required, fails it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+REQUIRED = set(filter(None, os.environ.get("DLCLI_TEST_REQUIRE", "").split(",")))
+"""What must be there: `torch`, `mnist`. A test that would be skipped for want of it fails."""
+
+
+def pytest_configure() -> None:
+    np.seterr(all="raise", under="ignore")
+
+
+def lacking(what: str) -> str | None:
+    """Why a test that needs `torch` or `mnist` cannot run here; None where it can."""
+    if what == "torch":
+        return None if importlib.util.find_spec("torch") else "torch cannot be imported"
+    return None if os.environ.get("DLCLI_TEST_MNIST") else "DLCLI_TEST_MNIST is not set"
+
+
+def need(what: str) -> None:
+    """Skip where `what` is lacking, or fail where it is required."""
+    if reason := lacking(what):
+        (pytest.fail if what in REQUIRED else pytest.skip)(reason)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for what in ("torch", "mnist"):
+        if item.get_closest_marker(what):
+            need(what)
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    """PyTorch, imported only by the tests that compare with it."""
+    need("torch")
+    module = importlib.import_module("torch")
+    module.set_num_threads(1)
+    return module
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The folder with the four real MNIST files."""
+    need("mnist")
+    return Path(os.environ["DLCLI_TEST_MNIST"])
