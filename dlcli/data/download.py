@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import count
 
 from dlcli.core.errors import UnavailableError
 from dlcli.data.dataset import Access
-from dlcli.data.files import reason, sha256
+from dlcli.data.files import sha256
 from dlcli.data.sources import Fingerprint, Source
 
 PATIENCE = 10.0
@@ -53,6 +52,9 @@ class Mirrors:
     """
 
     def __init__(self, source: Source, access: Access) -> None:
+        import pooch  # noqa: F401  # now, lest the time to load it count as waiting for a mirror
+        import requests  # noqa: F401
+
         own = ("/".join((url.rstrip("/"), source.folder)).rstrip("/") + "/" for url in access.mirrors)
         self.bases = list(dict.fromkeys((*own, *source.mirrors)))
         self.access = access
@@ -63,7 +65,8 @@ class Mirrors:
     def download(self, name: str, fingerprint: Fingerprint) -> bytes:
         """The file's bytes, verified. UnavailableError with a line for every URL where none has them."""
         problems = []
-        for base, behind in zip(self.bases, count(len(self.bases), -1), strict=False):
+        for tried, base in enumerate(self.bases):
+            behind = len(self.bases) - tried
             if base in self.silent:
                 problems.append(f"{base}{name}: not asked again: {self.silent[base]}")
                 continue
@@ -135,15 +138,16 @@ def _get(url: str, body: Body, patience: float) -> None:
         raise MirrorError(f"HTTP status {status}") from error
     except requests.Timeout as error:
         raise MirrorError(f"no answer within {patience:.3g} s", silent=True) from error
-    except requests.exceptions.SSLError as error:
-        raise MirrorError("its certificate is not valid", silent=True) from error
     except requests.ConnectionError as error:
-        raise MirrorError(f"no connection: {_root(error)}", silent=True) from error
+        way = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
+        raise MirrorError(f"no connection{way}: {_root(error)}", silent=True) from error
     except requests.exceptions.ChunkedEncodingError as error:
         raise MirrorError(f"connection lost after {len(body.data)} bytes") from error
     except requests.TooManyRedirects as error:
         raise MirrorError("redirects without end") from error
-    except (requests.RequestException, ValueError, OSError) as error:
+    except MirrorError:
+        raise
+    except Exception as error:  # an address can be wrong in more ways than requests has names for
         raise MirrorError(f"{type(error).__name__}: {error}"[:120]) from error
     finally:
         for response in responses:
@@ -156,6 +160,6 @@ def _root(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
-            found = cause.strerror.lower() if cause.errno is None or cause.errno < 0 else reason(cause)
+            found = cause.strerror.lower()
         cause = cause.__cause__ or cause.__context__
-    return found
+    return found[:100]

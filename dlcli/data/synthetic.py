@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 from dlcli.core.errors import ConfigError
-from dlcli.core.options import Count, NonNegative, example
+from dlcli.core.options import Count, NonNegative, Positive, example
 from dlcli.core.rng import stream
 from dlcli.data.dataset import Access, Array, DataInfo, Dataset, Loaded, Samples, datasets
 
@@ -107,7 +107,7 @@ class Spirals(Generated):
 
     config_name: ClassVar[str] = "spirals"
     classes: Annotated[int, Ge(2)] = 3
-    turns: Annotated[float, Gt(0)] = 0.75
+    turns: Positive = 0.75
     noise: NonNegative = 0.02
     examples = (example(), example(classes=2, turns=1.5, samples=400))
 

@@ -14,7 +14,7 @@ from dlcli.data import download
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A mirror that lives as long as the test; no attempt waits for longer than a moment."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(download, "PATIENCE", 0.4)
+    monkeypatch.setattr(download, "PATIENCE", 0.8)
     running = Server()
     yield running
     running.stop()
