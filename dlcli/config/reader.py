@@ -14,7 +14,7 @@ from annotated_types import Len
 from dlcli.config import annotations as ann
 from dlcli.config.components import Component
 from dlcli.config.yamlfile import Document, Mark, Path
-from dlcli.core.errors import MAX_VALUE, escape, quote, suggest
+from dlcli.core.errors import MAX_VALUE, ConfigError, escape, quote, suggest
 from dlcli.core.options import MISSING, Option, options
 from dlcli.core.registry import Entry, Registry
 
@@ -42,8 +42,13 @@ def section_options(cls: type) -> tuple[Option, ...]:
 
 @cache
 def component_options(entry: Entry[Any], registry: Registry[Any]) -> tuple[Option, ...]:
-    """The options of a registered component."""
-    return tuple(options(entry.cls, registry.base))
+    """The options of a registered component; ConfigError where a user's constructor cannot be read."""
+    try:
+        return tuple(options(entry.cls, registry.base))
+    except (NameError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"{entry.source}: {registry.kind} {quote(entry.name)}: its options cannot be read: {error}"
+        ) from None
 
 
 class Reader:

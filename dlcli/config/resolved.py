@@ -31,19 +31,20 @@ def _block(section: dict[str, Any], indent: str, lines: list[str]) -> None:
             lines.append(f"{key}:")
             lines += [f"  - {entry(item)}" for item in value]
         else:
-            lines.append(f"{indent}{key}: {_flow(value)}")
+            lines.append(f"{indent}{key}: {flow(value)}")
 
 
 def entry(component: Any) -> str:
     """A resolved component without its outer braces: `Linear: {out_features: 10}`."""
-    return _flow(component)[1:-1] if isinstance(component, dict) else _flow(component)
+    return flow(component)[1:-1] if isinstance(component, dict) else flow(component)
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """`value` in one line of YAML that loads back as it is."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(str(key))}: {_flow(v)}" for key, v in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(str(key))}: {flow(v)}" for key, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(v) for v in value) + "]"
+        return "[" + ", ".join(flow(v) for v in value) + "]"
     if isinstance(value, str) and _UNQUOTED.fullmatch(value) and scalar(value) == value:
         return value
     return json.dumps(value)
