@@ -64,35 +64,41 @@ class Mirrors:
 
     def download(self, name: str, fingerprint: Fingerprint) -> bytes:
         """The file's bytes, verified. UnavailableError with a line for every URL where none has them."""
-        problems = []
+        failures: dict[str, str] = {}
         for tried, base in enumerate(self.bases):
-            behind = len(self.bases) - tried
             if base in self.silent:
-                problems.append(f"{base}{name}: not asked again: {self.silent[base]}")
+                failures[base] = f"not asked again: {self.silent[base]}"
                 continue
             started = time.monotonic()
-            patience = min(PATIENCE, self.left / behind)
+            patience = min(PATIENCE, self.left / (len(self.bases) - tried))
             try:
-                return self._attempt(base + name, name, fingerprint, patience)
+                data = self._attempt(base + name, name, fingerprint, patience)
             except MirrorError as failure:
                 self.left -= min(time.monotonic() - started, patience)
-                problems.append(f"{base}{name}: {failure}")
+                failures[base] = str(failure)
                 if failure.silent:
                     self.silent[base] = str(failure)
-                if self.access.note and base not in self.noted and behind > 1:
-                    self.access.note(f"{base}{name}: {failure}; trying the next mirror")
-                self.noted.add(base)
-        raise UnavailableError(*problems)
+            else:
+                self._note(name, failures, base)
+                return data
+        raise UnavailableError(*(f"{base}{name}: {why}" for base, why in failures.items()))
+
+    def _note(self, name: str, failures: dict[str, str], base: str) -> None:
+        """Say once of every mirror that it failed, when another has helped; else the error says it."""
+        for failed in failures:
+            if self.access.note and failed not in self.noted:
+                self.access.note(f"{failed}{name}: {failures[failed]}; took it from {base}")
+        self.noted |= failures.keys()
 
     def _attempt(self, url: str, name: str, fingerprint: Fingerprint, patience: float) -> bytes:
         """Let a thread download and watch it: looking up a name, a handshake or a drip of bytes know no time limit."""
-        body, failures, done = Body(fingerprint.size), list[MirrorError](), threading.Event()
+        body, failed, done = Body(fingerprint.size), list[MirrorError](), threading.Event()
 
         def work() -> None:
             try:
                 _get(url, body, patience)
             except MirrorError as failure:
-                failures.append(failure)
+                failed.append(failure)
             finally:
                 done.set()
 
@@ -109,8 +115,8 @@ class Mirrors:
                     raise MirrorError(f"sent {received - mark} bytes in {patience:.3g} s, too slow", silent=True)
         finally:
             body.abandoned = True
-        if failures:
-            raise failures[0]
+        if failed:
+            raise failed[0]
         return self._verified(bytes(body.data), name, fingerprint)
 
     def _verified(self, data: bytes, name: str, fingerprint: Fingerprint) -> bytes:

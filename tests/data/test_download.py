@@ -87,7 +87,7 @@ def test_r16_falls_through_to_the_next_mirror(server: Server, mischief: str) -> 
     assert Mirrors(source, Access(note=notes.append)).download(FILE, source.files[FILE]) == DATA
     assert len(notes) == 1
     assert notes[0].startswith(server.base() + FILE)
-    assert notes[0].endswith("trying the next mirror")
+    assert notes[0].endswith(f"took it from {server.base('good/')}")
 
 
 @pytest.mark.parametrize("mischief", MISCHIEF)
@@ -95,8 +95,10 @@ def test_r16_all_mirrors_bad_names_each_url_with_its_reason(server: Server, misc
     reply, words = MISCHIEF[mischief]
     server.replies[f"/{FILE}"] = reply
     source = source_of({FILE: DATA}, (server.base(), server.base("nothing/")))
+    notes: list[str] = []
     with pytest.raises(UnavailableError, match=words) as caught:
-        obtain(source, Access(tmp_path))
+        obtain(source, Access(tmp_path, note=notes.append))
+    assert notes == []  # the error says it all
     bad, missing, ways_out = caught.value.problems
     assert bad.startswith(server.base() + FILE)
     assert missing == f"{server.base('nothing/')}{FILE}: HTTP status 404"
