@@ -190,6 +190,17 @@ def test_r19_every_flipped_bit_and_every_truncation_is_refused() -> None:
                 decode(bytes(damaged), "x")
 
 
+def test_r19_the_description_alone_defends_itself() -> None:
+    end = archive.meta_end(DATA, "x")
+    assert archive.unpack_meta(DATA[:end], "x")["step"] == 7
+    for i in range(archive.META_START, end):
+        for bit in range(8):
+            damaged = bytearray(DATA[:end])
+            damaged[i] ^= 1 << bit
+            with pytest.raises(CheckpointError):
+                archive.unpack_meta(bytes(damaged), "x")
+
+
 def mutated(rng: random.Random, data: bytes) -> bytes:
     for _ in range(rng.randint(1, 4)):
         i, j = sorted(rng.randrange(len(data) + 1) for _ in range(2))
@@ -357,6 +368,20 @@ def test_signed_lists_that_do_not_describe_the_file(case: str) -> None:
     refused(forge([member()], arrays=LISTS[case]))
 
 
+@pytest.mark.parametrize("descr", [">f4", "<c8", "<f2", "|V4", "<U1", "<M8[s]", "<u4", "float32"])
+def test_83_dtypes_beyond_the_six_even_where_all_agrees(descr: str) -> None:
+    payload = bytes(np.dtype(descr).itemsize)
+    listed = [entry(dtype=descr, payload=payload)]
+    assert "dtype" in refused(forge([member(archive._npy_header(descr, (1,)), payload=payload)], arrays=listed))
+
+
+@pytest.mark.parametrize("shape", [(True,), (-1, -1), (1, True), (0, -1)])
+def test_81_shapes_that_are_none_even_where_all_agrees(shape: tuple[int, ...]) -> None:
+    payload = bytes(4 * max(0, math.prod(shape)))
+    listed = [entry(shape=list(shape), payload=payload)]
+    refused(forge([member(archive._npy_header("<f4", shape), payload=payload)], arrays=listed))
+
+
 HEADERS = {
     "82-long": b"\x93NUMPY\1\0" + struct.pack("<H", 20_000) + b" " * 20_000,
     "82-unbalanced": archive._npy_header("<f4", (1,)).replace(b"}", b" "),
@@ -406,6 +431,19 @@ def test_86_zip_headers_that_lie(name: str, at: int) -> None:
 )
 def test_90_descriptions_that_are_not_canonical_json(text: bytes) -> None:
     refused(archive._assemble([archive._meta_member(text)]) + bytes(200))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'"step":7,', b'"step":1,"step":7,'), (b'"step":7,', b'"step": 7,'), (b"tiny", b"\\u0074iny"), (b"0.1", b"0.10")],
+)
+def test_90_a_signed_description_has_one_spelling(old: bytes, new: bytes) -> None:
+    signed = DATA[archive.META_START : archive.meta_end(DATA, "x")]
+    assert old in signed
+    assert json.loads(signed.replace(old, new)) == json.loads(signed)
+    rest = [(n, archive._npy_header(a.dtype.str, a.shape), memoryview(a.tobytes())) for n, a in tiny().arrays.items()]
+    assert archive._assemble([archive._meta_member(signed), *sorted(rest)]) == DATA
+    refused(archive._assemble([archive._meta_member(signed.replace(old, new)), *sorted(rest)]))
 
 
 def test_90_a_huge_description_is_not_read() -> None:

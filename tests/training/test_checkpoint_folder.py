@@ -14,6 +14,7 @@ import pytest
 
 from dlcli.core import faults, fsio
 from dlcli.core.errors import CheckpointError, DivergedError, OutputError
+from dlcli.training import checkpoint
 from dlcli.training.checkpoint import BEST, Snapshot, encode, newest, path_of, read, save, steps
 
 ERRNOS = ("ENOSPC", "EIO", "EACCES", "EROFS", "EDQUOT", "EMFILE")
@@ -277,6 +278,24 @@ def test_steps_beyond_nine_digits(tmp_path: Path) -> None:
     for step in (999_999_999, 2**31, 10**12):
         save(tmp_path, snapshot(step), keep=2, best=False, note=no_note)
     assert kept(tmp_path) == [2**31, 10**12]
+
+
+def test_r22_a_reader_whose_file_is_pruned_under_its_hands_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, snapshot(1), keep=1, best=False, note=no_note)
+    listed = checkpoint.steps
+
+    def steps_and_then_a_save(folder: Path) -> list[tuple[int, Path]]:
+        found = listed(folder)
+        monkeypatch.setattr(checkpoint, "steps", listed)
+        save(folder, snapshot(2), keep=1, best=False, note=no_note)
+        return found
+
+    monkeypatch.setattr(checkpoint, "steps", steps_and_then_a_save)
+    found = newest(tmp_path, OURS, no_note)
+    assert found is not None
+    assert found[1].step == 2
 
 
 def test_r22_a_reader_finds_one_at_any_moment(tmp_path: Path) -> None:
