@@ -8,9 +8,11 @@ import signal
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
-from dlcli.core.errors import EXIT_CODES, DlcliError, OutputError, ResourceError, UsageError, escape, quote, suggest
+from dlcli.core.errors import MAX_LINE, DlcliError, OutputError, ResourceError, UsageError, escape, quote, suggest
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 """What tells a BLAS its threads; all are set to 1 before NumPy is imported, whatever the environment says."""
@@ -20,45 +22,44 @@ OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 def main() -> NoReturn:
     """Run the command line and end the process: with a documented exit code, or by the signal that ended training."""
-    stdout_closed = _open_standard_streams()
-    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT) and _default_unless_ignored(signal.SIGINT))
+    _open_standard_streams()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside training, Ctrl-C ends the process by the signal itself
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
-    code = _guarded(stdout_closed)
+    code = _guarded()
     _flush()
-    os._exit(code) if code else sys.exit(0)
+    os._exit(code)  # at once: an ordinary exit would try again to flush a stdout that is full or gone
 
 
-def _guarded(stdout_closed: bool) -> int:
+def _guarded() -> int:
+    """The exit code of this command line, with every error told in its lines."""
     from dlcli.cli import render
 
     try:
         _require_versions()
-        if stdout_closed:
-            _refuse_stdout()
         return run(sys.argv[1:])
     except DlcliError as error:
         for line in error.lines():
             render.err(line)
         return error.code
     except BrokenPipeError:
-        _die_by(signal.SIGPIPE)
+        _flush()
+        return _die_by(signal.SIGPIPE)
     except MemoryError:
         render.err("error: out of memory; make the model, the batch or the data smaller")
         return ResourceError.code
-    except RecursionError as error:
-        return _bug(error)
     except OSError as error:
-        kind = ResourceError if error.errno in OUT_OF_RESOURCES else OutputError
+        if error.errno is None:
+            return _bug(error)
         where = f"{escape(str(error.filename))}: " if error.filename else ""
-        render.err(f"error: {where}{(error.strerror or str(error)).lower()}"[:400])
-        return kind.code if error.errno is not None else _bug(error)
+        render.err(f"error: {where}{os.strerror(error.errno).lower()}"[:MAX_LINE])
+        return ResourceError.code if error.errno in OUT_OF_RESOURCES else OutputError.code
     except Exception as error:
         if "can't start new thread" in str(error):
             render.err("error: the system allows no more threads; lower --threads")
             return ResourceError.code
         return _bug(error)
-    return 0
 
 
 def run(arguments: list[str]) -> int:
@@ -69,7 +70,9 @@ def run(arguments: list[str]) -> int:
     from dlcli.cli.commands import app
 
     if sum(map(len, arguments)) > 100_000 or len(arguments) > 5_000:
-        raise UsageError(f"got {len(arguments)} arguments of {sum(map(len, arguments)):,} characters, which is too long")
+        raise UsageError(
+            f"got {len(arguments)} arguments of {sum(map(len, arguments)):,} characters, which is too long"
+        )
     command = get_command(app)
     try:
         result = command.main(arguments, prog_name="dlcli", standalone_mode=False)
@@ -109,55 +112,37 @@ def _require_versions() -> None:
 def _bug(error: BaseException) -> int:
     """One line for what should not have happened; the traceback goes to a file, or to stderr with DLCLI_DEBUG=1."""
     from dlcli.cli import render
+    from dlcli.core.fsio import write_atomic
 
     text = "".join(traceback.format_exception(error))
     if os.environ.get("DLCLI_DEBUG") == "1":
         render.err(text.rstrip())
     where = ""
-    try:
-        handle, path = tempfile.mkstemp(prefix="dlcli-", suffix=".txt")
-        os.write(handle, text.encode("utf-8", "backslashreplace"))
-        os.close(handle)
+    with suppress(DlcliError, OSError):
+        path = Path(tempfile.gettempdir()) / f"dlcli-{os.getpid()}.txt"
+        write_atomic(path, text.encode("utf-8", "backslashreplace"))
         where = f"; the traceback is in {path}"
-    except OSError:
-        pass
-    reason = escape(f"{type(error).__name__}: {error}")[:200]
-    render.err(f"error: this is a bug in dlcli: {reason}{where}")
+    render.err(f"error: this is a bug in dlcli: {escape(f'{type(error).__name__}: {error}')[:200]}{where}")
     return 1
 
 
-def _open_standard_streams() -> bool:
-    """Point closed standard descriptors at nothing, lest a file takes their number; whether stdout was closed."""
-    closed = False
+def _open_standard_streams() -> None:
+    """Point closed standard descriptors at nothing, lest a file takes their number; what is printed there is lost."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-            closed = closed or descriptor == 1
-    return closed
 
 
-def _default_unless_ignored(number: int) -> Any:
-    """Outside training, Ctrl-C ends the process by the signal itself; one that is ignored stays ignored."""
-    return signal.SIG_IGN if signal.getsignal(number) is signal.SIG_IGN else signal.SIG_DFL
-
-
-def _die_by(number: int) -> NoReturn:
+def _die_by(number: int) -> int:
+    """End the process by a signal; the code is for a system on which that does not work."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-    raise SystemExit(128 + number)
+    return 128 + number
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            pass
-
-
-def exit_codes() -> str:
-    """The table of exit codes for `--help`."""
-    return "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()

@@ -6,7 +6,8 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, SupportsFloat
 
 from dlcli.core.errors import escape
 
@@ -20,14 +21,14 @@ BRAILLE = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """The bit of each of the 2 x 4 dots of a braille character, by column and row."""
 COLOUR_CODE = re.compile(r"\x1b\[[0-9;]*m")
 
-Number = int | float | None
+Number = SupportsFloat | None
 
 
 def number(value: Number) -> str:
     """A float with 4 significant figures, an integer as it is, and a dash for None."""
     if value is None:
         return "-"
-    return str(value) if isinstance(value, int) else f"{float(value):#.4g}".rstrip(".")
+    return str(value) if isinstance(value, Integral) else f"{float(value):#.4g}".rstrip(".")
 
 
 def percent(fraction: float, digits: int = 2) -> str:
@@ -94,11 +95,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, align: st
 
 def _numeric(column: Iterator[object]) -> bool:
     values = [value for value in column if value is not None]
-    return bool(values) and all(isinstance(value, int | float) for value in values)
+    return bool(values) and all(isinstance(value, Real) for value in values)
 
 
 def _cell(value: object) -> str:
-    return number(value) if value is None or isinstance(value, int | float) else escape(str(value))
+    return number(value) if value is None or isinstance(value, Real) else escape(str(value))
 
 
 def confusion(matrix: Any, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dlcli import __version__
-from dlcli.cli import render, train
+from dlcli.cli import config, data, evaluate, inspect, render, runs, train
 from dlcli.core.errors import EXIT_CODES
 
 CODES = "Exit codes:\n\n\b\n" + "\n".join(f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
@@ -42,4 +42,12 @@ def dlcli(
 
 
 app.command("train")(train.train)
+app.command("eval")(evaluate.eval_)
 app.command("resume")(train.resume)
+app.command("check")(inspect.check)
+app.command("summary")(inspect.summary)
+app.add_typer(runs.app, name="runs")
+app.add_typer(data.app, name="data")
+app.command("list")(inspect.list_)
+app.command("describe")(inspect.describe)
+app.add_typer(config.app, name="config")

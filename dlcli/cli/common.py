@@ -12,7 +12,9 @@ import typer
 
 from dlcli.core.errors import UsageError, quote
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, a run directory, or - for stdin.")]
+ConfigArgument = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="A config file, a run directory, or - for stdin.")
+]
 RunArgument = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="A run: path, name, unique prefix, or latest (the default).")
 ]
@@ -32,7 +34,13 @@ RunsOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads to work with (default: the cores); never changes a bit."),
+    typer.Option(
+        "--threads",
+        min=1,
+        max=1024,
+        metavar="N",
+        help="Threads (default: the cores); they never change a bit.",
+    ),
 ]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Never open a socket.")]
 
@@ -55,7 +63,7 @@ def checked_name(name: str | None) -> str | None:
     """A run's name from the command line; UsageError unless it can name a directory."""
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise UsageError(
-            f"--name: got {quote(name)}, expected 1 to 100 of the characters A-Z a-z 0-9 . _ -, the first a letter or digit"
+            f"--name: got {quote(name)}, expected 1 to 100 of A-Z a-z 0-9 . _ - with a letter or digit first"
         )
     return name
 

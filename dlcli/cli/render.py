@@ -1,149 +1,37 @@
-"""What the user sees: results on stdout, progress and notes on stderr. The only file that knows rich."""
+"""What the user sees: results on stdout, progress and notes on stderr."""
 
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO, cast
+from typing import TYPE_CHECKING, Self, TextIO
 
 from dlcli.cli.charts import bytes_text, number, percent, seconds_text
+from dlcli.cli.screen import Guarded, Screen
 
 if TYPE_CHECKING:
-    from rich.live import Live
-
     from dlcli.training.loop import EpochDone, StepDone
-
-PERIOD = 0.1
-"""Seconds between two drawings, at least."""
-SHARE = 0.01
-"""The share of the time that drawing may take; a slow terminal is drawn less often."""
-WIDEST = 80
-"""The moving lines grow with the terminal up to this many columns."""
 
 
 def out(text: str) -> None:
-    """Write the result to stdout, with a newline at its end, in a single write. OSError where that fails."""
+    """Write the result to stdout, with one newline at its end, in a single write. OSError where that fails."""
     stream = sys.stdout
     if stream is None or stream.closed:
         raise OSError(errno.EBADF, "standard output is closed")
-    encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding).removesuffix("\n") + "\n")
+    text = text.removesuffix("\n") + "\n"
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        # Outside a UTF-8 locale charts still need their characters, and a path must keep the bytes that it has.
+        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
     stream.flush()
 
 
 def err(text: str) -> None:
     """Write a line to stderr; where that fails there is nobody to tell."""
     Guarded(sys.stderr).write(text + "\n")
-
-
-class Guarded:
-    """A text stream that never fails: from its first failure on it swallows what it is given."""
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self.stream = stream
-        self.encoding = getattr(stream, "encoding", None) or "utf-8"
-
-    def write(self, text: str) -> int:
-        try:
-            if self.stream is not None:
-                self.stream.write(text)
-                self.stream.flush()
-        except (OSError, ValueError):
-            self.stream = None
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def isatty(self) -> bool:
-        try:
-            return self.stream is not None and self.stream.isatty()
-        except (OSError, ValueError):
-            return False
-
-
-class Screen:
-    """Lasting lines, and below them, on a terminal that can move its cursor, lines that are drawn again and again."""
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self.file = Guarded(stream)
-        self.moving = self.file.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-        self._live: Live | None = None
-        self._cost = 0.0
-        self._next = 0.0
-
-    def due(self) -> bool:
-        """Whether the moving lines may be drawn again."""
-        return self.moving and time.monotonic() >= self._next
-
-    def draw(self, label: str, share: float, right: str, below: str = "") -> None:
-        """Show a bar, filled by `share`, between two texts, and a line below it."""
-        started = time.monotonic()
-        live = self._live = self._live or self._opened()
-        live.update(_bar(live.console.width, label, share, right, below), refresh=True)
-        now = time.monotonic()
-        self._next = now + max(PERIOD, (now - started) / SHARE)
-        self.moving = self.file.stream is not None
-
-    def _opened(self) -> Live:
-        from rich.console import Console
-        from rich.live import Live
-
-        plain = bool(os.environ.get("NO_COLOR"))
-        console = Console(
-            file=cast(TextIO, self.file),
-            force_terminal=True,
-            force_interactive=True,
-            color_system=None if plain else "auto",
-            highlight=False,
-        )
-        live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
-        live.start()
-        # The cursor stays in sight: a process that is killed or stopped has no chance to bring it back.
-        console.show_cursor(True)
-        return live
-
-    def line(self, *parts: str | tuple[str, str]) -> None:
-        """Show a line that stays; a part may be (text, style), and styles are for terminals only."""
-        if self._live is None:
-            self.file.write("".join(p if isinstance(p, str) else p[0] for p in parts) + "\n")
-        else:
-            from rich.text import Text
-
-            self._live.console.print(Text.assemble(*parts), soft_wrap=True)
-
-    def close(self) -> None:
-        """Take the moving lines away; more lines may follow."""
-        live, self._live, self.moving = self._live, None, False
-        if live is not None:
-            live.stop()
-
-    def clear(self) -> None:
-        """Take the moving lines away until they are drawn again."""
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
-
-
-def _bar(width: int, label: str, share: float, right: str, below: str) -> Any:
-    """The moving lines as rich draws them."""
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    room = min(width - 1, WIDEST) - len(label) - len(right) - 4
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_row(
-        Text(label, no_wrap=True),
-        ProgressBar(total=1.0, completed=share, width=max(4, room)),
-        Text(right, style="dim", no_wrap=True),
-    )
-    return Group(grid, Text(below, no_wrap=True, overflow="ellipsis")) if below else grid
 
 
 class TrainingView:
@@ -164,10 +52,9 @@ class TrainingView:
         self._screen = Screen(sys.stderr if stream is None else stream)
         self._total, self._first, self._epochs, self._running = total_steps, done_steps, epochs, running
         self._columns: list[str] = []
-        self._metric = ""
         self._samples, self._loss = 0, 0.0
         if self._screen.moving:
-            self._screen.draw(f"epoch {done_steps // max(1, per_epoch) + 1}/{epochs}", self._share(done_steps), "")
+            self._screen.draw(f"epoch {done_steps // per_epoch + 1}/{epochs}", done_steps / total_steps, "")
         self._started = self._since = time.monotonic()
 
     def step(self, done: StepDone) -> None:
@@ -209,24 +96,22 @@ class TrainingView:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _share(self, step: int) -> float:
-        return step / max(1, self._total)
 
     def _draw(self, done: StepDone) -> None:
         now = time.monotonic()
-        left = (now - self._started) / (done.step - self._first) * (self._total - done.step)
-        for name, value in (self._running() if self._running else {}).items():
-            self._metric = f"{name} {number(value)}   "
-            break
+        left = (now - self._started) / max(1, done.step - self._first) * (self._total - done.step)
+        share = done.step / self._total
+        metric = next(iter(self._running().items() if self._running else ()), None)
+        figures = [("loss", self._loss / self._samples), *([metric] if metric else [])]
         rate = self._samples / max(now - self._since, 1e-9)
         self._screen.draw(
             f"epoch {done.epoch}/{self._epochs}",
-            self._share(done.step),
-            f"{percent(self._share(done.step), 0)}  {seconds_text(left)} left",
-            f"loss {number(self._loss / self._samples)}   {self._metric}lr {done.lr:.4g}   {rate:,.0f} samples/s",
+            share,
+            f"{percent(share, 0)}  {seconds_text(left)} left",
+            "   ".join(f"{name} {number(value)}" for name, value in figures)
+            + f"   lr {done.lr:.4g}   {rate:,.0f} samples/s",
         )
 
 
@@ -255,10 +140,14 @@ class DownloadProgress:
     def __call__(self, name: str, received: int, total: int) -> None:
         """`received` of the `total` bytes of file `name` are here; a file is finished once, when all are verified."""
         if received >= total:
-            self._screen.clear()
+            self._screen.close()
             self._screen.line(f"fetched {name} {bytes_text(total)}")
         elif self._screen.due():
             self._screen.draw(name, received / total, f"{bytes_text(received)} of {bytes_text(total)}")
+
+    def note(self, text: str) -> None:
+        """Show a line that stays."""
+        self._screen.line(text)
 
     def close(self) -> None:
         """Take the bar away."""

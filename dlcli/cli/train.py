@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 MaxSteps = Annotated[
     int | None,
-    typer.Option("--max-steps", min=0, metavar="N", help="Stop, with a checkpoint, when the run has made N steps in all."),
+    typer.Option(
+        "--max-steps", min=0, metavar="N", help="Stop, with a checkpoint, when the run has made N steps in all."
+    ),
 ]
 MaxTime = Annotated[
-    str | None, typer.Option("--max-time", metavar="T", help="Stop, with a checkpoint, after '90 s', '15 min' or '1.5 h'.")
+    str | None,
+    typer.Option("--max-time", metavar="T", help="Stop, with a checkpoint, after '90 s', '15 min' or '1.5 h'."),
 ]
 
 
@@ -30,9 +33,12 @@ def train(
     set_: common.SetOption = None,
     name: Annotated[str | None, typer.Option("--name", help="Name the run.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the newest run of this config; show its result if it is complete.")
+        bool,
+        typer.Option("--resume", help="Continue the newest run of this config; show its result if it is complete."),
     ] = False,
-    run_dir: Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Use exactly this directory.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", metavar="DIR", help="Use exactly this directory.")
+    ] = None,
     runs: common.RunsOption = None,
     code: common.CodeOption = None,
     max_steps: MaxSteps = None,

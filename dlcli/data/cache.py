@@ -35,13 +35,18 @@ class FileStatus(NamedTuple):
     """The size that it ought to have, in bytes."""
 
 
-def folder_of(source: Source, access: Access) -> Path:
-    """The folder of the source's files; it need not exist."""
+def cache_folder(access: Access) -> Path:
+    """The folder of the cache; it need not exist."""
     if access.cache is not None:
-        return access.cache.expanduser() / source.folder
+        return access.cache.expanduser()
     import pooch
 
-    return Path(pooch.os_cache("dlcli")).expanduser() / source.folder
+    return Path(pooch.os_cache("dlcli")).expanduser()
+
+
+def folder_of(source: Source, access: Access) -> Path:
+    """The folder of the source's files; it need not exist."""
+    return cache_folder(access) / source.folder
 
 
 def obtain(source: Source, access: Access) -> dict[str, bytes]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dlcli.config.load import load_config
 from dlcli.config.schema import Config
 from dlcli.config.targets import wanted_targets
 from dlcli.core.arena import Array
-from dlcli.core.errors import DataError
+from dlcli.core.errors import DataError, UsageError, quote, suggest
+from dlcli.core.options import options
 from dlcli.core.rng import stream
 from dlcli.data.batches import Batches, Normalizer, split_validation
-from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples
+from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.training.evaluate import Evaluation, Evaluator
@@ -170,3 +173,17 @@ def sample_batch(config: Config, info: DataInfo, size: int) -> tuple[Array, Arra
     if info.classes is not None:
         return x, rng.integers(0, info.classes, size)
     return x, rng.standard_normal((size, *info.target_shape))
+
+
+def raw_data(name: str, access: Access, seed: int = 0) -> Loaded:
+    """A data set by its name, where it needs no options, or the one that a config names."""
+    if name in datasets:
+        missing = [o.name for o in options(datasets.get(name), Dataset) if o.required]
+        if missing:
+            raise UsageError(f"data set {quote(name)} needs {', '.join(missing)}; name a config that sets them")
+        return datasets.get(name)().load(seed, access)
+    if not Path(name).exists():
+        raise UsageError(f"no data set {quote(name)}; {suggest(name, datasets)}")
+    config = load_config(name)
+    dataset: Dataset = config.data.dataset.build()
+    return dataset.with_targets(wanted_targets(config)).load(config.seed, access)

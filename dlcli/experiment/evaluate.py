@@ -1,4 +1,4 @@
-"""The engine of `eval`: a checkpoint's figures on one split, with intervals, the confusion matrix and the worst samples."""
+"""The engine of `eval`: a checkpoint's figures on one split, intervals, confusion matrix and worst samples."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class Evaluated:
     evaluation: Evaluation
     intervals: dict[str, tuple[float, float]]
     class_names: tuple[str, ...] | None
+    has_test: bool
     comparison: dict[str, tuple[Array, Array]]
     """Generating and learned parameters by name, where the data knows them and the model is one Linear."""
 
@@ -69,6 +70,11 @@ class Evaluated:
     def metrics(self) -> dict[str, float]:
         """The loss and every metric."""
         return {"loss": self.evaluation.loss, **self.evaluation.values}
+
+    def names(self) -> tuple[str, ...]:
+        """What the classes are called."""
+        outputs = self.evaluation.outputs
+        return self.class_names or tuple(str(i) for i in range(outputs.shape[1] if outputs is not None else 0))
 
     def confusion(self) -> Array | None:
         """How often class i (row) was taken for class j (column); None for regression."""
@@ -120,7 +126,9 @@ def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Seq
 def _file(name: str | None, which: str | None) -> Path | None:
     if name is not None and (Path(name).is_file() or name.endswith(".npz")):
         if which is not None:
-            raise UsageError(f"--checkpoint {quote(which)} together with the checkpoint {quote(name)}; give one of them")
+            raise UsageError(
+                f"--checkpoint {quote(which)} together with the checkpoint {quote(name)}; give one of them"
+            )
         return Path(name)
     return Path(which) if which is not None and (which.endswith(".npz") or "/" in which) else None
 
@@ -182,7 +190,8 @@ def evaluate(opened: Opened, split: str | None, access: Access, threads: int, no
         if metric.proportion
     }
     comparison = _compare(network, normalizer, splits.truth) if splits.truth else {}
-    result = Evaluated(opened, split, samples, evaluation, intervals, splits.info.class_names, comparison)
+    names = splits.info.class_names
+    result = Evaluated(opened, split, samples, evaluation, intervals, names, splits.test is not None, comparison)
     _record(result, note)
     return result
 
@@ -190,11 +199,18 @@ def evaluate(opened: Opened, split: str | None, access: Access, threads: int, no
 def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:
     """The generating parameters beside the learned ones, the normalisation folded in: w / std, b - w . mean / std."""
     learned = [layer for layer in network.layers if not isinstance(layer, Flatten)]
-    if len(learned) != 1 or not isinstance(learned[0], Linear) or learned[0].params["weight"].shape != truth["weight"].shape:
+    if (
+        len(learned) != 1
+        or not isinstance(learned[0], Linear)
+        or learned[0].params["weight"].shape != truth["weight"].shape
+    ):
         return {}
     params = {name: a.astype(np.float64) for name, a in learned[0].params.items()}
     weight = params["weight"] / normalizer.std
-    found = {"weight": weight, "bias": params.get("bias", 0.0) - weight @ np.broadcast_to(normalizer.mean, weight.shape[1:])}
+    found = {
+        "weight": weight,
+        "bias": params.get("bias", 0.0) - weight @ np.broadcast_to(normalizer.mean, weight.shape[1:]),
+    }
     return {name: (np.asarray(value, np.float64), found[name]) for name, value in truth.items() if name in found}
 
 
@@ -209,4 +225,3 @@ def _record(result: Evaluated, note: Note) -> None:
     with journal.Journal(run.evals_file) as file:
         file.append(row)
         file.sync()
-

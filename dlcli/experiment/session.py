@@ -269,7 +269,9 @@ def resume(
         journal.repair(run.metrics_file, snapshot.meta["metrics_lines"], snapshot.step, note)
         experiment.restore(snapshot.meta, snapshot.arrays)
         session.saved_step = snapshot.step
-        session.seconds = session.epoch_began = max((r.get("seconds") or 0.0 for r in journal.read(run.metrics_file)), default=0.0)
+        session.seconds = session.epoch_began = max(
+            (r.get("seconds") or 0.0 for r in journal.read(run.metrics_file)), default=0.0
+        )
     run.write_facts(facts | {"status": "running", "resumed": [*facts.get("resumed", []), now()]})
     session.facts = run.facts()
     return session

@@ -60,7 +60,14 @@ def prepare(source: str, overrides: Sequence[str], note: Note) -> tuple[Config, 
 
 
 def train(
-    source: str, overrides: Sequence[str], code: Sequence[str], access: Access, where: Where, resume: bool, note: Note, watch: Watch
+    source: str,
+    overrides: Sequence[str],
+    code: Sequence[str],
+    access: Access,
+    where: Where,
+    resume: bool,
+    note: Note,
+    watch: Watch,
 ) -> Trained:
     """Train a config in a new run directory; with `resume`, continue or show the newest run of the same config."""
     hashes = load_components(code, note)

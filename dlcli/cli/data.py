@@ -1,0 +1,152 @@
+"""`dlcli data list|fetch|verify|import|path|show`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dlcli.cli import common, render, show
+from dlcli.cli.charts import bytes_text, half_blocks, number, table
+from dlcli.core.errors import DataError, UsageError
+
+app = typer.Typer(help="The data cache: what is there, fetch, verify, import, look.", no_args_is_help=True)
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="mnist or fashion-mnist.")]
+
+
+@app.command("list")
+def list_(json: common.JsonOption = False) -> None:
+    """List the data sets, and which of their files are in the cache."""
+    from dlcli.data.cache import folder_of, list_cached, source_named
+    from dlcli.data.dataset import datasets
+    from dlcli.experiment.inspect import first_line
+    from dlcli.experiment.plugins import load_components
+
+    load_components()
+    access = _access()
+    cached = {name: [f.state for f in files] for name, files in list_cached(access).items()}
+    found = []
+    for entry in datasets.entries():
+        states = cached.get(entry.name)
+        where = str(folder_of(source_named(entry.name), access)) if states is not None else None
+        state = "needs no download" if states is None else _state(states)
+        found.append({"name": entry.name, "state": state, "path": where, "about": first_line(entry)})
+    if json:
+        common.emit_json({"datasets": found})
+    else:
+        render.out(table(["name", "state", "about"], [[f["name"], f["state"], f["about"]] for f in found], align="lll"))
+
+
+def _state(states: Sequence[str]) -> str:
+    if all(s == "verified" for s in states):
+        return "verified"
+    return "damaged" if "damaged" in states else "not fetched" if set(states) == {"missing"} else "incomplete"
+
+
+@app.command("fetch")
+def fetch(name: NameArgument, offline: common.OfflineOption = False) -> None:
+    """Download a data set into the cache and verify it."""
+    from dlcli.data import cache
+    from dlcli.data.dataset import Access
+
+    with show.downloads() as progress:
+        paths = cache.fetch(name, Access.from_environment(offline, progress, show.note))
+    render.out("\n".join(map(str, paths)))
+
+
+@app.command("verify")
+def verify(name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="By default all.")] = None) -> None:
+    """Check the cached files against their sha256."""
+    from dlcli.data import cache
+
+    access = _access()
+    found = {name: cache.verify(name, access)} if name is not None else cache.list_cached(access)
+    files = [(n, f) for n, group in found.items() for f in group]
+    render.out(
+        table(
+            ["data set", "state", "size", "file"],
+            [[n, f.state, bytes_text(f.size), str(f.path)] for n, f in files],
+            align="llrl",
+        )
+    )
+    damaged = [str(f.path) for _, f in files if f.state == "damaged"]
+    if damaged:
+        raise DataError(
+            *(f"{path}: damaged: its sha256 is not the known one; dlcli data fetch gets it again" for path in damaged)
+        )
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with the four .gz files.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="mnist or fashion-mnist (default: what the files are).")
+    ] = None,
+) -> None:
+    """Copy a data set's files from a folder into the cache, after verifying them."""
+    from dlcli.data import cache
+
+    source, paths = cache.import_folder(name, folder, _access())
+    show.note(f"{source}: imported and verified")
+    render.out("\n".join(map(str, paths)))
+
+
+@app.command("path")
+def path(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="By default the cache folder.")] = None,
+) -> None:
+    """Print the folder of the cache, or of one data set in it."""
+    from dlcli.data.cache import cache_folder, folder_of, source_named
+
+    access = _access()
+    render.out(str(cache_folder(access) if name is None else folder_of(source_named(name), access)))
+
+
+@app.command("show")
+def show_(
+    name: Annotated[str, typer.Argument(metavar="NAME|CONFIG", help="A data set, or a config that names one.")],
+    index: Annotated[
+        list[int] | None, typer.Option("--index", min=0, metavar="I", help="Which sample; repeatable.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="train or test.")] = "train",
+    offline: common.OfflineOption = False,
+) -> None:
+    """Draw samples of a data set; tables are printed."""
+    from dlcli.data.dataset import Access
+    from dlcli.experiment.assemble import raw_data
+    from dlcli.experiment.plugins import load_components
+
+    if split not in ("train", "test"):
+        raise UsageError(f"--split: got '{split}', expected train or test")
+    load_components()
+    with show.downloads() as progress:
+        loaded = raw_data(name, Access.from_environment(offline, progress, show.note))
+    samples = loaded.train if split == "train" else loaded.test
+    if samples is None:
+        raise DataError(f"{name}: has no test part; choose --split train")
+    n = len(samples.targets)
+    for i in index or [0]:
+        if i >= n:
+            raise UsageError(f"--index: got {i}, expected 0 to {n - 1} for the {n:,} samples of the {split} split")
+    render.out("\n\n".join(_sample(loaded, samples, i) for i in index or [0]))
+
+
+def _sample(loaded: Any, samples: Any, i: int) -> str:
+    x, y = samples.inputs[i], samples.targets[i]
+    names = loaded.info.class_names
+    label = (
+        (names[int(y)] if names else str(int(y)))
+        if samples.targets.dtype.kind in "iu"
+        else ", ".join(number(v) for v in y.flat)
+    )
+    if x.ndim == 3 and x.shape[0] == 1:
+        return f"#{i}: {label}\n{half_blocks(x[0])}"
+    return f"#{i}: {label}\n{' '.join(number(float(v)) for v in x.flat)}"
+
+
+def _access() -> Any:
+    from dlcli.data.dataset import Access
+
+    return Access.from_environment(True, None, show.note)

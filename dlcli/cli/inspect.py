@@ -1,0 +1,169 @@
+"""`dlcli check`, `summary`, `list` and `describe`."""
+
+from __future__ import annotations
+
+from textwrap import shorten
+from typing import Annotated, Any
+
+import typer
+
+from dlcli.cli import common, render, show
+from dlcli.cli.charts import bytes_text, table
+
+
+def check(
+    config: common.ConfigArgument,
+    set_: common.SetOption = None,
+    code: common.CodeOption = None,
+    json: common.JsonOption = False,
+) -> None:
+    """Parse, validate and infer shapes; needs no data and writes no files."""
+    from dlcli.experiment.plugins import load_components
+    from dlcli.experiment.train import prepare
+
+    load_components(code or [], show.note)
+    checked, found = prepare(config, set_ or [], show.note)
+    for line in found.notes:
+        show.note(f"note: {line}")
+    shapes = [list(found.info.input_shape or ()), *(list(s.out_shape) for s in found.shapes)]
+    if json:
+        common.emit_json(
+            {
+                "config": checked.name,
+                "sha256": checked.sha256,
+                "shapes": shapes if found.shapes else None,
+                "parameters": found.parameters if found.shapes else None,
+                "steps_per_epoch": found.steps_per_epoch,
+                "warnings": found.warning_lines(),
+                "notes": found.notes,
+            }
+        )
+        return
+    facts = [" -> ".join("x".join(map(str, shape)) or "()" for shape in shapes)] if found.shapes else []
+    facts += [f"{found.parameters:,} parameters"] if found.shapes else []
+    if found.steps_per_epoch is not None:
+        facts.append(f"{found.steps_per_epoch:,} steps an epoch")
+    render.out(f"ok: {checked.document.source}: " + ", ".join(facts))
+    show.note(f"next   dlcli train {config}")
+
+
+def summary(
+    target: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG|RUN|CKPT]", help="What to show; by default the newest run.")
+    ] = None,
+    set_: common.SetOption = None,
+    code: common.CodeOption = None,
+    runs: common.RunsOption = None,
+    json: common.JsonOption = False,
+) -> None:
+    """Show the layers: shapes, parameters, FLOPs, activation memory."""
+    from dlcli.experiment import inspect as engine
+
+    config, info = configured(target, set_ or [], code or [], runs)
+    found = engine.summarize(config, info)
+    if json:
+        common.emit_json(found.document())
+        return
+    rows: list[list[Any]] = [["", "input", _shape(found.input), "", "", ""]]
+    rows += [
+        [r.name, r.layer, _shape(r.output), f"{r.parameters:,}", f"{r.flops:,}", bytes_text(r.activation)]
+        for r in found.rows
+    ]
+    rows.append(["", "total", "", f"{found.parameters:,}", f"{found.flops:,}", ""])
+    text = table(["#", "layer", "output", "parameters", "FLOPs", "activation"], rows, align="lllrrr")
+    frozen = found.parameters - found.trainable
+    tail = [
+        f"{found.parameters:,} parameters in {found.dtype}, {bytes_text(found.parameter_bytes)}"
+        + (f", {frozen:,} of them frozen" if frozen else ""),
+        f"activations of a batch of {found.batch_size}: {bytes_text(found.activation_bytes)}",
+    ]
+    render.out(text + "\n\n" + "\n".join(tail))
+
+
+def configured(target: str | None, overrides: list[str], code: list[str], runs: Any) -> tuple[Any, Any]:
+    """The config and data facts of a config file, a run or a checkpoint; by default of the newest run."""
+    from pathlib import Path
+
+    from dlcli.config.doctor import diagnose
+    from dlcli.experiment.plugins import load_components
+    from dlcli.experiment.train import prepare
+
+    parent = common.parent_of(runs)
+    if target is None or target == "latest" or target.endswith(".npz") or (parent / target / "config.yaml").is_file():
+        from dlcli.experiment.evaluate import open_checkpoint
+        from dlcli.runs import find
+
+        if target is not None and target.endswith(".npz"):
+            config = open_checkpoint(target, None, parent, code, show.note).config
+            return config, diagnose(config).check().info
+        run = find(target, parent)
+        if target is None:
+            show.note(f"run: {run.path}")
+        target = str(run.path)
+    load_components(code, show.note)
+    config, found = prepare(str(Path(target)) if target != "-" else target, overrides, show.note)
+    return config, found.info
+
+
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="layers, losses, optimizers, schedules, initializers, ...")
+    ] = None,
+    code: common.CodeOption = None,
+    json: common.JsonOption = False,
+) -> None:
+    """List the components of a kind, or of every kind."""
+    from dlcli.experiment import inspect as engine
+    from dlcli.experiment.plugins import load_components
+
+    load_components(code or [], show.note)
+    chosen = {r.plural: r for r in ([engine.kind_named(kind)] if kind else engine.kinds().values())}
+    if json:
+        common.emit_json({plural: [e.name for e in r.entries()] for plural, r in chosen.items()})
+        return
+    blocks = []
+    for plural, registry in chosen.items():
+        rows = [[e.name, engine.first_line(e), *([e.origin] if e.origin else [])] for e in registry.entries()]
+        width = max(len(r[0]) for r in rows)
+        lines = [
+            f"  {r[0]:<{width}}  {shorten(r[1], 110 - width, placeholder=' ...')}" + "".join(f"  ({o})" for o in r[2:])
+            for r in rows
+        ]
+        blocks.append("\n".join([plural, *lines]))
+    render.out("\n\n".join(blocks))
+    show.note("next   dlcli describe NAME")
+
+
+def describe(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, such as Linear.")],
+    code: common.CodeOption = None,
+    json: common.JsonOption = False,
+) -> None:
+    """Show a component: formula, options with bounds and defaults, source, YAML example, file and line."""
+    from dlcli.experiment import inspect as engine
+    from dlcli.experiment.plugins import load_components
+
+    load_components(code or [], show.note)
+    found = [engine.describe(registry, entry) for registry, entry in engine.find(name)]
+    if json:
+        common.emit_json(found[0] if len(found) == 1 else found)
+        return
+    render.out("\n\n".join(_described(f) for f in found))
+
+
+def _described(found: dict[str, Any]) -> str:
+    lines = [f"{found['name']} ({found['kind']})", "", found["doc"]]
+    for common_, title in ((False, "options"), (True, f"options of every {found['kind']}")):
+        options = [o for o in found["options"] if o["common"] is common_]
+        if options:
+            rows = [
+                [o["name"], o["expected"], "required" if o["required"] else f"default {o['default']}"] for o in options
+            ]
+            lines += ["", title, *("  " + line for line in table(["", "", ""], rows, align="lll").splitlines()[1:])]
+    if found["examples"]:
+        lines += ["", "in a config", *(f"  {e}" for e in found["examples"])]
+    return "\n".join([*lines, "", f"written in {found['source']}"])
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "()"

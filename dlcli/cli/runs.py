@@ -1,0 +1,119 @@
+"""`dlcli runs list` and `runs show`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dlcli.cli import common, render, show
+from dlcli.cli.charts import curve, seconds_text, sparkline, table
+
+app = typer.Typer(help="The runs directory: what was trained, and how it went.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="By default all.")] = None,
+    runs: common.RunsOption = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort", metavar="KEY", help="start, seconds, best, a figure such as val.accuracy, or a config key."
+        ),
+    ] = "start",
+    json: common.JsonOption = False,
+) -> None:
+    """List runs: status, the config keys in which they differ, best, seconds, the loss, test figures."""
+    from dlcli.experiment import listing
+
+    rows = listing.overview(names or [], common.parent_of(runs), sort, show.note)
+    if json:
+        common.emit_json({"runs": [row.document() for row in rows]})
+        return
+    if not rows:
+        show.note(f"{common.parent_of(runs)}/: holds no run yet; next   dlcli train configs/digits.yaml")
+        return
+    keys = list(dict.fromkeys(key for row in rows for key in row.set))
+    tested = any(row.test for row in rows)
+    headers = ["run", "status", *keys, "best", "time", "loss", *(["test"] if tested else [])]
+    cells = []
+    for row in rows:
+        best = row.best
+        value = "-" if best is None else f"{best['metric']} {show.figure(best['metric'], best['value'])}"
+        cells.append(
+            [
+                row.run.path.name,
+                row.status,
+                *(listing.short(row.set.get(key, "")) for key in keys),
+                value,
+                seconds_text(row.seconds) if row.seconds is not None else "-",
+                sparkline(row.loss[-20:]),
+                *([_test(row.test)] if tested else []),
+            ]
+        )
+    render.out(table(headers, cells, align="l" * len(headers)))
+
+
+def _test(opened: list[dict[str, Any]]) -> str:
+    """The newest figures on the test split, and how often it was opened."""
+    if not opened:
+        return "-"
+    figures = {k: v for k, v in opened[-1]["metrics"].items() if k != "loss"} or opened[-1]["metrics"]
+    first = next(iter(figures.items()))
+    times = f" (opened {len(opened)} times)" if len(opened) > 1 else ""
+    return f"{first[0]} {show.figure(first[0], first[1])}{times}"
+
+
+@app.command("show")
+def show_(run: common.RunArgument = None, runs: common.RunsOption = None, json: common.JsonOption = False) -> None:
+    """Show one run: config, status, curve, checkpoints, evaluations."""
+    from dlcli.experiment import listing
+    from dlcli.runs import find
+
+    found = find(run, common.parent_of(runs))
+    if run is None:
+        show.note(f"run: {found.path}")
+    detail = listing.detail(found)
+    if json:
+        common.emit_json(detail.document())
+        return
+    row, facts = detail.row, detail.facts
+    blocks = [
+        "\n".join(
+            f"{name:<12}{value}"
+            for name, value in [
+                ("run", str(found.path)),
+                ("status", row.status),
+                ("started", facts.get("start", "-")),
+                ("time", seconds_text(row.seconds) if row.seconds is not None else "-"),
+                (
+                    "best",
+                    "-"
+                    if row.best is None
+                    else f"{row.best['metric']} {show.figure(row.best['metric'], row.best['value'])}"
+                    f" at step {row.best['step']}",
+                ),
+                ("machine", f"{facts.get('cpu', '-')}, NumPy {facts.get('numpy', '-')}, {facts.get('blas', '-')}"),
+                ("checkpoints", ", ".join(detail.checkpoints) or "none"),
+            ]
+        ),
+        detail.config.rstrip(),
+    ]
+    losses: dict[str, Any] = {
+        n: [r.get(n) for r in detail.epochs] for n in ("train.loss", "val.loss") if any(n in r for r in detail.epochs)
+    }
+    if len(detail.epochs) > 1:
+        blocks.append(curve(losses))
+    if detail.evaluations:
+        rows = [
+            [
+                e["time"][:19],
+                e["split"],
+                str(e.get("step", "-")),
+                "  ".join(f"{k} {show.figure(k, v)}" for k, v in e["metrics"].items()),
+            ]
+            for e in detail.evaluations
+        ]
+        blocks.append(table(["evaluated", "split", "step", "figures"], rows, align="llrl"))
+    render.out("\n\n".join(blocks))

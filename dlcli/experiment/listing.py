@@ -1,0 +1,180 @@
+"""The engine of `runs list` and `runs show`: what the files of runs say, read while others may be writing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlcli import runs
+from dlcli.config.resolved import differences, flow
+from dlcli.config.yamlfile import parse
+from dlcli.core import fsio
+from dlcli.core.errors import CheckpointError, DlcliError, UsageError, quote, suggest
+from dlcli.experiment.session import Note
+from dlcli.runs import Run
+from dlcli.training import checkpoint, journal
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run in the list."""
+
+    run: Run
+    status: str
+    started: str | None
+    seconds: float | None
+    set: dict[str, Any]
+    """The config keys in which the listed runs differ, with this run's values."""
+    best: dict[str, Any] | None
+    metrics: dict[str, Any]
+    loss: list[float | None]
+    test: list[dict[str, Any]]
+    """The openings of the test split."""
+
+    def document(self) -> dict[str, Any]:
+        """One element of `runs list --json`."""
+        return {
+            "run": str(self.run.path),
+            "status": self.status,
+            "started": self.started,
+            "seconds": self.seconds,
+            "set": self.set,
+            "best": self.best,
+            "metrics": self.metrics,
+            "test": self.test,
+        }
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One run in full."""
+
+    row: Row
+    facts: dict[str, Any]
+    config: str
+    epochs: list[dict[str, Any]]
+    checkpoints: list[str]
+    evaluations: list[dict[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `runs show --json`."""
+        config = parse(self.config, str(self.row.run.config_file)).value
+        own = {"facts": self.facts, "config": config, "epochs": self.epochs, "evaluations": self.evaluations}
+        return {**self.row.document(), "checkpoints": self.checkpoints, **own}
+
+
+def overview(names: list[str], parent: Path, sort: str, note: Note) -> list[Row]:
+    """The runs of those names, or all, sorted; a run whose files are damaged gives a note and what is left of it."""
+    found = [runs.find(name, parent) for name in names] if names else runs.all_runs(parent)
+    configs = [_config(run) for run in found]
+    first: dict[Any, dict[str, Any]] = {}
+    keys: set[str] = set()
+    for config in configs:
+        # Without a choice of runs, those of one name are compared: what a sweep has varied, not all that differs.
+        reference = first.setdefault(None if names else config.get("name"), config)
+        keys |= {key for key, _, _ in differences(reference, config) if key != "name"}
+    rows = [
+        _row(run, {key: _at(config, key) for key in sorted(keys)}, note)
+        for run, config in zip(found, configs, strict=True)
+    ]
+    return _sorted(rows, sort)
+
+
+def detail(run: Run) -> Detail:
+    """Everything that the files of one run say."""
+    rows = _journal(run.metrics_file)
+    names = [path.name for _, path in checkpoint.steps(run.checkpoints)]
+    if (run.checkpoints / checkpoint.BEST).exists():
+        names.append(checkpoint.BEST)
+    return Detail(
+        _row(run, {}, lambda line: None),
+        run.facts(),
+        _text(run),
+        [row for row in rows if "train.loss" in row],
+        names,
+        _journal(run.evals_file),
+    )
+
+
+def short(value: Any) -> str:
+    """A config value for a table."""
+    text = flow(value) if value != "" else "-"
+    return text if len(text) <= 24 else text[:21] + "..."
+
+
+def _row(run: Run, different: dict[str, Any], note: Note) -> Row:
+    try:
+        status, facts, summary = run.status(), run.facts(), run.summary() or {}
+    except DlcliError as error:
+        note(str(error))
+        status, facts, summary = "failed", {}, {}
+    epochs = [row for row in _journal(run.metrics_file) if "train.loss" in row]
+    last = epochs[-1] if epochs else {}
+    figures = {k: v for k, v in last.items() if k.startswith(("train.", "val."))}
+    seconds = summary.get("seconds", last.get("seconds"))
+    tests = [row for row in _journal(run.evals_file) if row.get("split") == "test"]
+    loss = [row.get("val.loss", row.get("train.loss")) for row in epochs]
+    best = summary.get("best") or _best(run, epochs)
+    return Row(run, status, facts.get("start"), seconds, different, best, summary.get("metrics", figures), loss, tests)
+
+
+def _best(run: Run, epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The best value so far of what a run that is not complete goes by."""
+    metric = _at(_config(run), "train.monitor")
+    values = [(row[metric], row["step"]) for row in epochs if row.get(metric) is not None]
+    if not values:
+        return None
+    from dlcli.experiment.plugins import load_components
+    from dlcli.training.metrics import metrics
+
+    load_components()
+    name = str(metric).partition(".")[2]
+    highest = name in metrics and metrics.get(name).better == "max"
+    value, step = (max if highest else min)(values, key=lambda pair: pair[0])
+    return {"metric": metric, "value": value, "step": step}
+
+
+def _config(run: Run) -> dict[str, Any]:
+    """The resolved config as plain data; `{}` where it cannot be read."""
+    try:
+        found = parse(_text(run), str(run.config_file)).value
+    except DlcliError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _text(run: Run) -> str:
+    return fsio.read_regular(run.config_file, 1 << 20, CheckpointError).decode("utf-8", "replace")
+
+
+def _at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        if isinstance(config, list):
+            config = config[int(part)] if part.isdigit() and int(part) < len(config) else None
+        else:
+            config = config.get(part) if isinstance(config, dict) else None
+    return config
+
+
+def _journal(path: Path) -> list[dict[str, Any]]:
+    try:
+        return journal.read(path)
+    except CheckpointError:
+        return []
+
+
+def _sorted(rows: list[Row], key: str) -> list[Row]:
+    """`start` and `seconds` ascending, figures with the largest first; runs without the value stand last."""
+
+    def value(row: Row) -> Any:
+        known = {"start": row.started, "seconds": row.seconds, "best": (row.best or {}).get("value")}
+        return known.get(key, row.metrics.get(key, row.set.get(key)))
+
+    if rows and all(value(row) is None for row in rows):
+        names = ["start", "seconds", "best", *rows[0].metrics, *rows[0].set]
+        raise UsageError(f"--sort: no run has {quote(key)}; {suggest(key, names)}")
+    have, have_not = [r for r in rows if value(r) is not None], [r for r in rows if value(r) is None]
+    descending = key == "best" or key in (rows[0].metrics if rows else ())
+    numbers = all(isinstance(value(r), (int, float)) for r in have)
+    return sorted(have, key=value if numbers else lambda r: str(value(r)), reverse=descending) + have_not
