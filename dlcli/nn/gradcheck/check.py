@@ -1,0 +1,154 @@
+"""The gradient checks of a network, a layer and a loss, in float64 and, where the parts allow it, by complex step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dlcli.core.arena import Array
+from dlcli.core.rng import stream
+from dlcli.nn.gradcheck.probe import BrokenError, Projection, call, calm, checked
+from dlcli.nn.gradcheck.report import THRESHOLD, Report, Row
+from dlcli.nn.gradcheck.subject import Check, Subject, analytic, broken
+from dlcli.nn.layer import Layer, Shape
+from dlcli.nn.loss import Loss
+from dlcli.nn.network import Network, walk
+
+WHOLE = "end to end"
+
+
+def activations(network: Network, x: Array) -> dict[str, Array]:
+    """The input of every layer in one forward pass, by the layer's name, and the outputs as `""`."""
+    inputs: dict[str, Array] = {}
+
+    def recorder(name: str, layer: Layer) -> Callable[[Array, bool], Array]:
+        run = layer.forward
+
+        def recorded(x: Array, training: bool) -> Array:
+            inputs[name] = x.copy()
+            try:
+                return checked(layer, run, x, training)
+            except BrokenError as error:
+                error.layer = error.layer or f"{name} {type(layer).__name__}"
+                raise
+
+        return recorded
+
+    named = list(walk(network.root))
+    for name, layer in named:
+        vars(layer)["forward"] = recorder(name, layer)
+    try:
+        inputs[""] = checked(network.root, network.root.forward, x, True).copy()
+    finally:
+        for _, layer in named:
+            del vars(layer)["forward"]
+    return inputs
+
+
+def check_network(
+    network: Network, loss: Loss, x: Any, y: Any, *, seed: int, directions: int = 4, threshold: float = THRESHOLD
+) -> Report:
+    """Every layer alone with a random gradient from above, then the loss, then all of it end to end, in training mode.
+
+    x (N, *in_shape) with a few samples, y the loss's targets. The network itself is left alone. Every layer is
+    checked at the inputs that it gets here. The check of a layer or loss alone takes the complex step where the part
+    allows it, differences elsewhere; end to end both are taken.
+    """
+    x, y = np.array(x, np.float64), as_target(y)
+    check = Check(stream(seed, "gradcheck"), directions, threshold)
+    with calm():
+        real = network.cast(np.float64, needs_input_grad=True)
+        try:
+            inputs = activations(network.cast(np.float64, needs_input_grad=True), x)
+        except BrokenError as error:
+            return Report([broken(error.layer or WHOLE, error)], threshold)
+        twin = network.cast(np.complex128, needs_input_grad=True)
+        twins = dict(walk(twin.root))
+        rows = []
+        for name, layer in walk(real.root):
+            other = twins[name] if analytic(layer) else None
+            label = f"{name} {type(layer).__name__}"
+            r = check.rng.normal(size=(len(x), *(layer.out_shape or ())))
+            rows += check.rows(Subject(label, layer, other, Projection(), inputs[name], r, nested=False))
+        rows += check.rows(_loss_subject(loss, inputs[""], y))
+        blame = next((row.layer for row in rows if not row.passed), None)
+        allowed = analytic(real.root) and loss.complex_step
+        whole = Subject(WHOLE, real.root, twin.root if allowed else None, loss, x, y, both=True)
+        return Report(rows + check.rows(whole, blame), threshold)
+
+
+def check_layer(
+    layer: Layer,
+    in_shape: Shape,
+    *,
+    seed: int,
+    batch: int = 4,
+    directions: int = 4,
+    threshold: float = THRESHOLD,
+    label: str | None = None,
+) -> list[Row]:
+    """A fresh layer alone, on normal inputs, its first values shaken so that no parameter stays at zero.
+
+    In training mode, and in evaluation mode where that gives another output. Raises ShapeError where the layer cannot
+    take samples of `in_shape`.
+    """
+    label = label or type(layer).__name__
+    check = Check(stream(seed, "gradcheck"), directions, threshold)
+    with calm():
+        try:
+            network: Network = call("setup", lambda: Network([layer], in_shape, dtype=np.float64, seed=seed))
+            network.arena.values += 0.1 * check.rng.normal(size=network.arena.values.shape)
+            x = check.rng.normal(size=(batch, *in_shape))
+            ys = [checked(layer, layer.forward, x, training).copy() for training in (True, False)]
+        except BrokenError as error:
+            return [broken(label, error)]
+        real = network.cast(np.float64, needs_input_grad=True).layers[0]
+        twin = network.cast(np.complex128, needs_input_grad=True).layers[0] if analytic(layer) else None
+        subject = Subject(label, real, twin, Projection(), x, check.rng.normal(size=ys[0].shape))
+        rows = check.rows(subject)
+        if not np.array_equal(ys[0], ys[1]):
+            rows += check.rows(replace(subject, training=False))
+        return rows
+
+
+def check_loss(
+    loss: Loss,
+    out_shape: Shape,
+    *,
+    seed: int,
+    batch: int = 4,
+    directions: int = 4,
+    threshold: float = THRESHOLD,
+    label: str | None = None,
+) -> list[Row]:
+    """A loss alone, on normal predictions of `out_shape` for each sample, with targets of its task.
+
+    A loss that names no task is tried with values first, and with class indices if it cannot take those.
+    """
+    check = Check(stream(seed, "gradcheck"), directions, threshold)
+    predicted = 2 * check.rng.normal(size=(batch, *out_shape))
+    values, classes = check.rng.normal(size=predicted.shape), check.rng.integers(out_shape[0], size=batch)
+    with calm():
+        subject = _loss_subject(loss, predicted, classes if loss.task == "classification" else values)
+        subject.label = label or subject.label
+        rows = check.rows(subject)
+        if loss.task is None and rows[0].method == "contract":
+            others = check.rows(replace(subject, target=classes))
+            rows = rows if others[0].method == "contract" else others
+        return rows
+
+
+def as_target(y: Any) -> Array:
+    """Class indices as they are, values in float64."""
+    y = np.asarray(y)
+    return y if y.dtype.kind in "iu" else y.astype(np.float64)
+
+
+def _loss_subject(loss: Loss, predicted: Array, target: Any) -> Subject:
+    nothing = Network([], predicted.shape[1:], dtype=np.float64)
+    twin = nothing.cast(np.complex128).root if loss.complex_step else None
+    name = "logits" if loss.task == "classification" else "y_pred"
+    return Subject(type(loss).__name__, nothing.root, twin, loss, predicted, target, input_name=name)

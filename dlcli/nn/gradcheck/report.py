@@ -1,0 +1,116 @@
+"""What a gradient check found: a row for every tensor, with the verdicts that the tutorial teaches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlcli.core.arena import Array
+
+THRESHOLD = 1e-5
+"""The largest relative error that passes by differences, in float64."""
+
+COMPLEX_THRESHOLD = 1e-10
+"""The same by complex step, where nothing is subtracted: correct layers stay below 1e-12."""
+
+BANDS = ((1e-7, "excellent"), (1e-5, "good"), (1e-2, "suspicious"))
+"""The verdict below each relative error; `bug` above the last."""
+
+
+def verdict(error: float) -> str:
+    """The word for a relative error: excellent, good, suspicious or bug (also for what is not a number)."""
+    return next((word for bound, word in BANDS if error < bound), "bug")
+
+
+@dataclass
+class Row:
+    """The gradient of one tensor, compared; or, with an infinite error, what kept it from being compared."""
+
+    layer: str
+    """Such as `2 Linear`; `end to end` for the whole network through its loss."""
+    tensor: str
+    error: float
+    """The largest relative error over all directions."""
+    method: str
+    """`complex`, `directional`, or `contract` where a layer breaks the rules before anything can be compared."""
+    threshold: float
+    mode: str = "training"
+    kinks: int = 0
+    """Directions left out because the function has a corner there."""
+    hint: str | None = None
+    """What a failure looks like, or where to look."""
+    worst: tuple[int, ...] | None = None
+    """The entry with the largest error, where a failure was looked into, with its two values and their ratio."""
+    analytic: float | None = None
+    numeric: float | None = None
+    ratio: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.threshold
+
+    @property
+    def verdict(self) -> str:
+        """The word for the error; what fails the stricter bound of the complex step is at least suspicious."""
+        word = verdict(self.error)
+        return "suspicious" if not self.passed and word in ("excellent", "good") else word
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; a number that JSON cannot hold is null."""
+        found: dict[str, Any] = {"layer": self.layer, "tensor": self.tensor, "error": _number(self.error)}
+        found |= {"verdict": self.verdict, "method": self.method, "mode": self.mode, "kinks": self.kinks}
+        if not self.passed:
+            found |= {"hint": self.hint, "worst": None if self.worst is None else list(self.worst)}
+            found |= {key: _number(getattr(self, key)) for key in ("analytic", "numeric", "ratio")}
+        return found
+
+
+@dataclass
+class Report:
+    """All rows of one check."""
+
+    rows: list[Row]
+    threshold: float = THRESHOLD
+
+    @property
+    def passed(self) -> bool:
+        return all(row.passed for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{passed, threshold, rows: [{layer, tensor, error, verdict, ...}]}`."""
+        return {"passed": self.passed, "threshold": self.threshold, "rows": [row.to_dict() for row in self.rows]}
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def guess(analytic: Array, numeric: Array, batch: int) -> str | None:
+    """The usual mistake that two gradients of one tensor look like, in words; None where they look like none."""
+    if not analytic.any():
+        return "the gradient is zero everywhere; does backward set it?"
+    strong = np.abs(numeric) > 1e-3 * np.abs(numeric).max()
+    if not strong.any():
+        return None
+    square = analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1] > 1
+    if square and np.allclose(analytic, numeric.T, rtol=1e-4, atol=1e-6 * np.abs(numeric).max()):
+        return "the gradient is transposed"
+    ratios = analytic[strong] / numeric[strong]
+    ratio = float(np.median(ratios))
+    if np.ptp(ratios) > 1e-4 * abs(ratio):
+        wrong = np.abs(ratios - 1) > 1e-4
+        return f"{int(wrong.sum())} of {wrong.size} entries differ"
+    known = [
+        (-1, "the sign is wrong"),
+        (2, "a factor 2 too many"),
+        (0.5, "a factor 2 is missing"),
+        (batch, f"the mean over the batch is missing (a factor {batch} too many)"),
+        (1 / batch, f"the mean over the batch is taken twice (a factor {batch} is missing)"),
+    ]
+    for factor, words in known:
+        if abs(ratio / factor - 1) < 1e-4:
+            return words
+    return f"every entry is {ratio:.6g} times what it should be"
