@@ -36,7 +36,7 @@ _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """Control characters, and line separators that editors do not count as lines."""
 
 _CONFLICT = re.compile(r"^(<<<<<<< |=======$|>>>>>>> )", re.MULTILINE)
@@ -219,7 +219,7 @@ def _plainer(error: yaml.MarkedYAMLError) -> str:
 def parse(text: str, source: str) -> Document:
     """Parse `text`; ConfigError with every problem as `source:LINE:COL: ...`."""
     for pattern, message in (
-        (_FORBIDDEN, "character {} is not allowed in a config"),
+        (FORBIDDEN, "character {} is not allowed in a config"),
         (_CONFLICT, "a merge conflict is left at {}; resolve it"),
     ):
         found = pattern.search(text)

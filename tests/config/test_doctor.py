@@ -35,47 +35,96 @@ def test_what_follows_from_a_config():
 
 
 PROBLEMS = [
-    (["model.3.out_features=7"], "c.yaml:10:13: model.3.Linear: got outputs of shape (7,) from the last layer, expected (10,) "
-     "for 10 classes; end the stack with Linear: {out_features: 10}"),
-    (["model.1.in_features=9"], "c.yaml:8:13: model.1.Linear: got 64 features, expected in_features = 9; leave in_features out "
-     "to infer it (shapes: input (1, 8, 8) -> Flatten (64,))"),
-    (["model.0=Tanh"], "c.yaml:8:13: model.1.Linear: got samples of shape (1, 8, 8), expected one axis of features; put a "
-     "Flatten before it (shapes: input (1, 8, 8) -> Tanh (1, 8, 8))"),
-    (["model.2={Sequential: {layers: [Tanh, {Linear: {in_features: 3, out_features: 4}}]}}"],
-     "--set model.2={Sequential: {layers: [Tanh, {Linear: {in_feature...: model.2.Sequential.layers.1.Linear: got 16 "
-     "features, expected in_features = 3; leave in_features out to infer it (shapes: input (1, 8, 8) -> Flatten (64,) -> "
-     "Linear (16,))"),
-    (["loss=MSELoss", "metrics=[mse]"], "--set loss=MSELoss: loss: MSELoss learns values, but digits has 10 classes as targets; "
-     "use a loss on classes such as CrossEntropyLoss"),
-    (["data.dataset=linear", "data.normalize=none"], "c.yaml:11:7: loss: CrossEntropyLoss learns classes, but linear has values "
-     "of shape (1,) as targets; use a loss on values such as MSELoss"),
+    (
+        ["model.3.out_features=7"],
+        "c.yaml:10:13: model.3.Linear: got outputs of shape (7,) from the last layer, expected (10,) for 10 "
+        "classes; end the stack with Linear: {out_features: 10}",
+    ),
+    (
+        ["model.1.in_features=9"],
+        "c.yaml:8:13: model.1.Linear: got 64 features, expected in_features = 9; leave in_features out to infer it "
+        "(shapes: input (1, 8, 8) -> Flatten (64,))",
+    ),
+    (
+        ["model.0=Tanh"],
+        "c.yaml:8:13: model.1.Linear: got samples of shape (1, 8, 8), expected one axis of features; put a Flatten "
+        "before it (shapes: input (1, 8, 8) -> Tanh (1, 8, 8))",
+    ),
+    (
+        ["model.2={Sequential: {layers: [Tanh, {Linear: {in_features: 3, out_features: 4}}]}}"],
+        "--set model.2={Sequential: {layers: [Tanh, {Linear: {in_feature...: model.2.Sequential.layers.1.Linear: "
+        "got 16 features, expected in_features = 3; leave in_features out to infer it (shapes: input (1, 8, 8) -> "
+        "Flatten (64,) -> Linear (16,))",
+    ),
+    (
+        ["loss=MSELoss", "metrics=[mse]"],
+        "--set loss=MSELoss: loss: MSELoss learns values, but digits has 10 classes as targets; use a loss on "
+        "classes such as CrossEntropyLoss",
+    ),
+    (
+        ["data.dataset=linear", "data.normalize=none"],
+        "c.yaml:11:7: loss: CrossEntropyLoss learns classes, but linear has values of shape (1,) as targets; use a "
+        "loss on values such as MSELoss",
+    ),
     (["metrics=[r2]"], "--set metrics=[r2]: metrics.0: r2 measures values, but CrossEntropyLoss learns classes"),
-    (["metrics=[accuracy, accuracy]"], "--set metrics=[accuracy, accuracy]: metrics.1: accuracy is in the list already; remove "
-     "one of them"),
-    (["train.monitor=val.acuracy"], "--set train.monitor=val.acuracy: train.monitor: got 'val.acuracy', which is not logged; did "
-     "you mean 'val.accuracy'?"),
-    (["train.monitor=val.loss", "data.validation=0"], "--set train.monitor=val.loss: train.monitor: got 'val.loss', which is not "
-     "logged; nothing is held out (data.validation is 0); expected one of: train.accuracy, train.loss"),
-    (["data.validation=1438"], "--set data.validation=1438: data.validation: got 1438, which leaves nothing of 1,438 training "
-     "samples; hold out fewer"),
-    (["data.validation=0.0001"], "--set data.validation=0.0001: data.validation: got 0.0001, which is less than one of 1,438 "
-     "training samples; hold out more, or 0 for none"),
-    (["data.batch_size=2000", "data.drop_last=true"], "--set data.batch_size=2000: data.batch_size: got 2,000 with drop_last, "
-     "which leaves no batch of 1,294 training samples; use at most that"),
-    (["schedule={StepLR: {step_size: 6 epochs}}"], "--set schedule={StepLR: {step_size: 6 epochs}}: schedule.StepLR.step_size: "
-     "got '6 epochs', which is longer than the run (5 epochs); shorten it or raise train.epochs"),
-    (["schedule={ConstantLR: {warmup: 206 steps}}"], "--set schedule={ConstantLR: {warmup: 206 steps}}: "
-     "schedule.ConstantLR.warmup: got '206 steps', which is longer than the run (5 epochs); shorten it or raise train.epochs"),
-    (["model.1.trainable=false", "model.3.trainable=false"], "c.yaml:7:3: model: no layer has a parameter to train; add one such "
-     "as Linear"),
-    (["model.1.name=a", "model.3.name=a"], "--set model.3.name=a: model.3.Linear.name: got 'a', which is the name of model.1 "
-     "already; choose another"),
-    (["model.1.name=../a"], "--set model.1.name=../a: model.1.Linear.name: got '../a', expected 1 to 100 of the characters A-Z "
-     "a-z 0-9 . _ -, the first a letter or digit"),
-    (["model.3={Sequential: {layers: [{Linear: {out_features: 10}}, Softmax]}}"], "--set model.3={Sequential: {layers: [{Linear: "
-     "{out_features: 10...: model.3.Sequential.layers.1.Softmax: Softmax before CrossEntropyLoss, which holds a softmax "
-     "already; remove this layer"),
-]  # fmt: skip
+    (
+        ["metrics=[accuracy, accuracy]"],
+        "--set metrics=[accuracy, accuracy]: metrics.1: accuracy is in the list already; remove one of them",
+    ),
+    (
+        ["train.monitor=val.acuracy"],
+        "--set train.monitor=val.acuracy: train.monitor: got 'val.acuracy', which is not logged; did you mean "
+        "'val.accuracy'?",
+    ),
+    (
+        ["train.monitor=val.loss", "data.validation=0"],
+        "--set train.monitor=val.loss: train.monitor: got 'val.loss', which is not logged; nothing is held out "
+        "(data.validation is 0); expected one of: train.accuracy, train.loss",
+    ),
+    (
+        ["data.validation=1438"],
+        "--set data.validation=1438: data.validation: got 1438, which leaves nothing of 1,438 training samples; "
+        "hold out fewer",
+    ),
+    (
+        ["data.validation=0.0001"],
+        "--set data.validation=0.0001: data.validation: got 0.0001, which is less than one of 1,438 training "
+        "samples; hold out more, or 0 for none",
+    ),
+    (
+        ["data.batch_size=2000", "data.drop_last=true"],
+        "--set data.batch_size=2000: data.batch_size: got 2,000 with drop_last, which leaves no batch of 1,294 "
+        "training samples; use at most that",
+    ),
+    (
+        ["schedule={StepLR: {step_size: 6 epochs}}"],
+        "--set schedule={StepLR: {step_size: 6 epochs}}: schedule.StepLR.step_size: got '6 epochs', which is "
+        "longer than the run (5 epochs); shorten it or raise train.epochs",
+    ),
+    (
+        ["schedule={ConstantLR: {warmup: 206 steps}}"],
+        "--set schedule={ConstantLR: {warmup: 206 steps}}: schedule.ConstantLR.warmup: got '206 steps', which is "
+        "longer than the run (5 epochs); shorten it or raise train.epochs",
+    ),
+    (
+        ["model.1.trainable=false", "model.3.trainable=false"],
+        "c.yaml:7:3: model: no layer has a parameter to train; add one such as Linear",
+    ),
+    (
+        ["model.1.name=a", "model.3.name=a"],
+        "--set model.3.name=a: model.3.Linear.name: got 'a', which is the name of model.1 already; choose another",
+    ),
+    (
+        ["model.1.name=../a"],
+        "--set model.1.name=../a: model.1.Linear.name: got '../a', expected 1 to 100 of the characters A-Z a-z 0-9 "
+        ". _ -, the first a letter or digit",
+    ),
+    (
+        ["model.3={Sequential: {layers: [{Linear: {out_features: 10}}, Softmax]}}"],
+        "--set model.3={Sequential: {layers: [{Linear: {out_features: 10...: model.3.Sequential.layers.1.Softmax: "
+        "Softmax before CrossEntropyLoss, which holds a softmax already; remove this layer",
+    ),
+]
 
 
 @pytest.mark.parametrize(("changes", "message"), PROBLEMS, ids=[changes[0][:40] for changes, _ in PROBLEMS])
@@ -104,19 +153,39 @@ def test_a_long_chain_is_cut():
 
 
 WARNINGS = [
-    (["data.normalize=none"], "c.yaml:3:3: data: pixels go in as they are, from 0 up to 255; normalize: standardize trains far "
-     "better"),
-    (["model.2=Dropout"], "c.yaml:10:13: model.3.Linear: two Linear without an activation between are no more than one; put one "
-     "such as ReLU before this"),
-    (["model=[Flatten, {Linear: {out_features: 10}}, ReLU]"], "--set model=[Flatten, {Linear: {out_features: 10}}, ReLU]: "
-     "model.2.ReLU: ReLU as the last layer cuts every output below 0; end with the Linear before it"),
-    (["optimizer={Adam: {lr: 0.5}}"], "--set optimizer={Adam: {lr: 0.5}}: optimizer.Adam.lr: 0.5 is much for Adam; 0.001 is usual"),
-    (["train.early_stopping.patience=5 epochs"], "--set train.early_stopping.patience=5 epochs: train.early_stopping.patience: "
-     "'5 epochs' is as long as the run (5 epochs): it never stops early"),
-    (["data.validation=1"], "--set data.validation=1: data.validation: every val figure rests on 1 sample; hold out more"),
-    (["data.batch_size=5000"], "--set data.batch_size=5000: data.batch_size: 5,000 is more than the 1,294 training samples: every "
-     "epoch is a single step"),
-]  # fmt: skip
+    (
+        ["data.normalize=none"],
+        "c.yaml:3:3: data: pixels go in as they are, from 0 up to 255; normalize: standardize trains far better",
+    ),
+    (
+        ["model.2=Dropout"],
+        "c.yaml:10:13: model.3.Linear: two Linear without an activation between are no more than one; put one such "
+        "as ReLU before this",
+    ),
+    (
+        ["model=[Flatten, {Linear: {out_features: 10}}, ReLU]"],
+        "--set model=[Flatten, {Linear: {out_features: 10}}, ReLU]: model.2.ReLU: ReLU as the last layer cuts "
+        "every output below 0; end with the Linear before it",
+    ),
+    (
+        ["optimizer={Adam: {lr: 0.5}}"],
+        "--set optimizer={Adam: {lr: 0.5}}: optimizer.Adam.lr: 0.5 is much for Adam; 0.001 is usual",
+    ),
+    (
+        ["train.early_stopping.patience=5 epochs"],
+        "--set train.early_stopping.patience=5 epochs: train.early_stopping.patience: '5 epochs' is as long as the "
+        "run (5 epochs): it never stops early",
+    ),
+    (
+        ["data.validation=1"],
+        "--set data.validation=1: data.validation: every val figure rests on 1 sample; hold out more",
+    ),
+    (
+        ["data.batch_size=5000"],
+        "--set data.batch_size=5000: data.batch_size: 5,000 is more than the 1,294 training samples: every epoch "
+        "is a single step",
+    ),
+]
 
 
 @pytest.mark.parametrize(("changes", "message"), WARNINGS, ids=[changes[0][:40] for changes, _ in WARNINGS])
@@ -133,8 +202,8 @@ def test_a_file_that_is_not_there_leaves_things_unchecked():
     ]
     known = diagnose(config, DataInfo((4,), 3, (), 90, 10))
     assert [message for _, message in known.problems] == [
-        "model.3.Linear: got outputs of shape (10,) from the last layer, expected (3,) for 3 classes; end the stack with "
-        "Linear: {out_features: 3}"
+        "model.3.Linear: got outputs of shape (10,) from the last layer, expected (3,) for 3 classes; "
+        "end the stack with Linear: {out_features: 3}"
     ]
 
 

@@ -12,6 +12,7 @@ from dlcli.config.jsonschema import json_schema
 from dlcli.config.load import load_config
 from dlcli.config.resolved import flow
 from dlcli.config.yamlfile import parse
+from dlcli.core.errors import ConfigError
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("configs/*.yaml"))
 
@@ -59,8 +60,6 @@ WRONG = [
 
 @pytest.mark.parametrize("change", WRONG)
 def test_refuses_what_the_loader_refuses(validator, change):
-    from dlcli.core.errors import ConfigError
-
     with pytest.raises(ConfigError):
         small(change)
     value = copy.deepcopy(parse(TEXT, "c").value)

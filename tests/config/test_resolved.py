@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from small_config import TEXT, small
 
 from dlcli.config.load import parse_config
-from dlcli.config.resolved import differences, to_yaml
+from dlcli.config.resolved import differences, flow, to_yaml
 from dlcli.core.registry import Registry
 
 
@@ -67,8 +67,6 @@ CONFIGS = st.fixed_dictionaries(
 
 @given(CONFIGS)
 def test_loading_the_text_gives_the_same_config(tree):
-    from dlcli.config.resolved import flow
-
     config = parse_config(flow(copy.deepcopy(tree)), "tree.yaml")
     again = parse_config(to_yaml(config), "other.yaml")
     assert again == config
