@@ -64,7 +64,7 @@ def test_all_parameters_live_in_one_vector() -> None:
 
 def test_one_object_at_two_places_is_refused() -> None:
     layer = Linear(3, 3)
-    with pytest.raises(ConfigError, match="layer 1.0 is the same object as layer 0; make one for each place"):
+    with pytest.raises(ConfigError, match=r"layer 1\.0 is the same object as layer 0; make one for each place"):
         Network([layer, Sequential(layers=[layer])], (3,))
 
 
