@@ -161,6 +161,32 @@ def test_faults_from_the_environment_are_honoured_in_tests_alone(tmp_path: Path,
     assert (tmp_path / "file").exists() == (code == 0)
 
 
+@pytest.mark.parametrize("limit", [0, 1, 4096, 99_999, 100_000])
+def test_r5_a_real_limit_on_the_size_of_files(tmp_path: Path, limit: int) -> None:
+    program = """if True:
+        import resource, sys
+        from pathlib import Path
+        from dlcli.core import errors, fsio
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+        try:
+            fsio.write_atomic(Path(sys.argv[1]), b"x" * 100_000)
+        except errors.OutputError as error:
+            print(error)
+            sys.exit(error.code)
+    """
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    done = subprocess.run([sys.executable, "-c", program, path, str(limit)], capture_output=True, text=True)
+    assert done.stderr == ""
+    if limit < 100_000:
+        assert done.returncode == 8
+        assert done.stdout == f"{path}: cannot write: file too large (need 98 KiB)\n"
+        assert path.read_bytes() == b"old"
+    else:
+        assert path.read_bytes() == b"x" * 100_000
+    assert names(tmp_path) == ["file"]
+
+
 def test_writing_needs_no_numpy() -> None:
     program = "import sys; import dlcli.core.fsio, dlcli.core.lock; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
