@@ -84,7 +84,8 @@ def _find(document: Document, key: str) -> Path | str:
     same = {path: spelling for spelling, path in reversed(table.items()) if spelling[-1:] == wanted[-1:]}
     if len(same) == 1:
         return f"did you mean '{'.'.join(*same.values())}'?"
-    known = max(i for i in range(len(wanted)) if wanted[:i] in table)
+    deepest = max(map(len, table))
+    known = max(i for i in range(min(len(wanted), deepest + 1)) if wanted[:i] in table)
     beside = [s for s in table if s[:known] == wanted[:known]]
     hint = suggest(key, [".".join(s) for s in beside if len(s) == len(wanted)])
     if hint.startswith("did you mean"):

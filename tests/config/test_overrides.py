@@ -94,3 +94,14 @@ def test_a_file_that_is_wrong_elsewhere_can_be_set():
     with pytest.raises(ConfigError) as error:
         parse_config(TEXT.replace("model:", "model: 5\nmodl:"), "c.yaml", ["train.epochs=0"])
     assert len(error.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    "argument", ["." * 100_000 + "=1", "a" * 100_000 + "=1", "seed=" + "[" * 100_000, "seed=\ud800"]
+)
+def test_long_and_odd_arguments_end_in_one_short_line(argument):
+    with pytest.raises(ConfigError) as error:
+        small(argument)
+    (line,) = error.value.lines()
+    assert len(line) <= 400
+    assert line.isprintable()
