@@ -38,12 +38,10 @@ def percent(fraction: float, digits: int = 2) -> str:
 
 def bytes_text(count: int) -> str:
     """A count of bytes in decimal units: `4.5 kB`, `9.9 MB`."""
-    size, units = float(count), iter(("kB", "MB", "GB", "TB"))
-    if size < 1000:
+    if count < 1000:
         return f"{count} B"
-    while size >= 999.95:
-        size, unit = size / 1000, next(units)
-    return f"{size:.1f} {unit}"
+    power = next(k for k in (1, 2, 3, 4) if k == 4 or count / 1000**k < 999.95)
+    return f"{count / 1000**power:.1f} {'kMGT'[power - 1]}B"
 
 
 def seconds_text(seconds: float) -> str:
@@ -141,14 +139,14 @@ def curve(series: dict[str, Sequence[Number]], *, width: int = 60, height: int =
     if not finite:
         return "no finite value to draw"
     low, high = min(finite), max(finite)
-    if low == high:
+    if low / 2 == high / 2:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
     count = max(map(len, lines.values()))
     across, down = 2 * width - 1, 4 * height - 1
     masks = [[0] * width for _ in range(height)]
     for i, values in enumerate(lines.values()):
         places = [
-            (k * across / (count - 1) if count > 1 else across / 2, (high - v) / (high - low) * down)
+            (k * across / (count - 1) if count > 1 else across / 2, (high / 2 - v / 2) / (high / 2 - low / 2) * down)
             for k, v in enumerate(values)
         ]
         for x, y in _stroke(places, *STROKES[i % len(STROKES)][1:]):
@@ -186,7 +184,9 @@ def _legend(lines: dict[str, list[float]]) -> str:
 def _framed(masks: Sequence[Sequence[int]], low: float, high: float) -> list[str]:
     """The rows of dots behind a y axis that names the highest, the middle and the lowest value."""
     last = len(masks) - 1
-    named = {last: low, 0: high} | ({last // 2: high - (high - low) * (last // 2) / last} if last > 3 else {})
+    named = {last: low, 0: high} | (
+        {last // 2: low * (last // 2 / last) + high * (1 - last // 2 / last)} if last > 3 else {}
+    )
     labels = {row: number(value) for row, value in named.items()}
     margin = max(map(len, labels.values()))
     return [

@@ -54,7 +54,7 @@ class TrainingView:
         self._columns: list[str] = []
         self._samples, self._loss = 0, 0.0
         if self._screen.moving:
-            self._screen.draw(f"epoch {done_steps // per_epoch + 1}/{epochs}", done_steps / total_steps, "")
+            self._screen.draw(f"epoch {done_steps // per_epoch + 1}/{epochs}", done_steps / total_steps, " " * 23)
         self._started = self._since = time.monotonic()
 
     def step(self, done: StepDone) -> None:
@@ -109,7 +109,7 @@ class TrainingView:
         self._screen.draw(
             f"epoch {done.epoch}/{self._epochs}",
             share,
-            f"{percent(share, 0)}  {seconds_text(left)} left",
+            f"{percent(share, 0):>5}  {seconds_text(left) + ' left':<16}",
             "   ".join(f"{name} {number(value)}" for name, value in figures)
             + f"   lr {done.lr:.4g}   {rate:,.0f} samples/s",
         )
@@ -143,7 +143,7 @@ class DownloadProgress:
             self._screen.close()
             self._screen.line(f"fetched {name} {bytes_text(total)}")
         elif self._screen.due():
-            self._screen.draw(name, received / total, f"{bytes_text(received)} of {bytes_text(total)}")
+            self._screen.draw(name, received / total, f"{bytes_text(received):>8} of {bytes_text(total)}")
 
     def note(self, text: str) -> None:
         """Show a line that stays."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Screen:
 
     def __init__(self, stream: TextIO | None) -> None:
         self.file = Guarded(stream)
-        self.moving = self.file.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        self.moving = self.file.isatty() and _can_move(os.environ)
         self._live: Live | None = None
         self._next = 0.0
 
@@ -101,6 +102,11 @@ class Screen:
         live, self._live = self._live, None
         if live is not None:
             live.stop()
+
+
+def _can_move(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal obeys cursor movements and has room for a line."""
+    return environ.get("TERM") not in ("dumb", "unknown") and "0" not in (environ.get("COLUMNS"), environ.get("LINES"))
 
 
 def _bar(width: int, label: str, share: float, right: str, below: str) -> RenderableType:

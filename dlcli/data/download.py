@@ -107,7 +107,7 @@ class Mirrors:
         try:
             while not done.wait(POLL):
                 now, received = time.monotonic(), len(body.data)
-                if self.access.progress and received:
+                if self.access.progress and 0 < received < fingerprint.size:
                     self.access.progress(name, received, fingerprint.size)
                 if received - mark >= STEP:
                     mark, since = received, now
