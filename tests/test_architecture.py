@@ -87,14 +87,11 @@ def test_the_library_needs_numpy_only(path: Path) -> None:
 
 
 def opens_for_writing(call: ast.Call) -> bool:
-    """Whether `open(...)` or `path.open(...)` has a mode that writes, or one that cannot be read off the source."""
-    of_a_path = isinstance(call.func, ast.Attribute) and ast.unparse(call.func) not in ("io.open", "gzip.open")
-    position = 0 if of_a_path else 1
-    given = [k.value for k in call.keywords if k.arg == "mode"] + call.args[position : position + 1]
-    if not given:
-        return False
-    mode = given[0]
-    return not (isinstance(mode, ast.Constant) and isinstance(mode.value, str)) or bool(set(mode.value) & set("wax+"))
+    """Whether `open(file, mode)` or `path.open(mode)` writes, or hides its mode from the reader of the source."""
+    modes = [k.value for k in call.keywords if k.arg == "mode"] + call.args[1:2]
+    if isinstance(call.func, ast.Attribute):  # a path's first argument is the mode, a zip file's or module's is not
+        modes += [a for a in call.args[:1] if isinstance(a, ast.Constant) and set(str(a.value)) <= set("rwabxt+")]
+    return any(not isinstance(m, ast.Constant) or bool(set(str(m.value)) & set("wax+")) for m in modes)
 
 
 def writes(tree: ast.AST) -> Iterator[str]:
@@ -106,9 +103,8 @@ def writes(tree: ast.AST) -> Iterator[str]:
         last = called.rsplit(".", 1)[-1]
         if called in WRITERS or (isinstance(node.func, ast.Attribute) and last in WRITING_METHODS):
             yield f"{node.lineno}: {called}"
-        elif called in ("open", "io.open", "gzip.open") or (last == "open" and called != "os.open"):
-            if opens_for_writing(node):
-                yield f"{node.lineno}: {called}"
+        elif last == "open" and called != "os.open" and opens_for_writing(node):
+            yield f"{node.lineno}: {called}"
         elif called in ("os.open", "os.fdopen"):
             arguments = ast.unparse(node)
             if any(flag in arguments for flag in WRITING_FLAGS) and "os.devnull" not in arguments:
@@ -130,6 +126,7 @@ def test_only_fsio_writes_files(path: Path) -> None:
         ("open('x')", False),
         ("open('x', 'rb')", False),
         ("path.open('x')", True),
+        ("archive.open(name)", False),
         ("gzip.open(path, 'wb')", True),
         ("gzip.open(path, 'rb')", False),
         ("os.open(path, os.O_WRONLY | os.O_CREAT)", True),

@@ -1,0 +1,241 @@
+"""What every optimizer promises, over registry x examples, and each against its textbook form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from registered import names, of, rows
+
+from dlcli.core.arena import Arena, Parameter
+from dlcli.core.errors import ConfigError
+from dlcli.optim.optimizer import optimizers
+from dlcli.optim.sgd import SGD
+
+each_optimizer = pytest.mark.parametrize(("name", "example"), rows("optimizers"))
+
+PARAMETERS = [
+    Parameter("0.weight", (3, 4)),
+    Parameter("0.bias", (3,), decay=0.0),
+    Parameter("1.weight", (2, 3), lr_mult=2.0, decay=0.5),
+    Parameter("2.weight", (2, 2), trainable=False),
+    Parameter("3.weight", (5,), lr_mult=0.5, decay=1.0),
+]
+
+
+def arena(dtype: Any = np.float64) -> Arena:
+    made = Arena(PARAMETERS, dtype)
+    rng = np.random.default_rng(0)
+    for p in PARAMETERS:
+        made.params[p.name] = rng.normal(size=p.shape).astype(dtype)
+    return made
+
+
+def gradient(step: int, p: Parameter) -> Any:
+    return np.random.default_rng([step, PARAMETERS.index(p)]).normal(size=p.shape)
+
+
+def fill(made: Arena, step: int) -> None:
+    for p in PARAMETERS:
+        made.gradients[p.name] = gradient(step, p).astype(made.dtype)
+
+
+def rate(base: float, step: int) -> float:
+    return base * (0.5 + 0.1 * step)
+
+
+def trained(optimizer: Any, steps: int, dtype: Any = np.float64) -> Arena:
+    made = arena(dtype)
+    optimizer.bind(made)
+    for step in range(steps):
+        fill(made, step)
+        optimizer.step(rate(optimizer.lr, step))
+    return made
+
+
+def sgd(o: Any, w: Any, g: Any, s: dict[str, Any], lr: float, decay: float, t: int) -> Any:
+    g = g + o.weight_decay * decay * w
+    if o.momentum:
+        s["v"] = g if t == 1 else o.momentum * s["v"] + (1 - o.dampening) * g
+        g = g + o.momentum * s["v"] if o.nesterov else s["v"]
+    return w - lr * g
+
+
+def sgd_momentum(o: Any, w: Any, g: Any, s: dict[str, Any], lr: float, decay: float, t: int) -> Any:
+    s["v"] = o.momentum * s.get("v", 0) - lr * g
+    return w + s["v"]
+
+
+def adam(o: Any, w: Any, g: Any, s: dict[str, Any], lr: float, decay: float, t: int) -> Any:
+    g = g + o.weight_decay * decay * w
+    beta1, beta2 = o.betas
+    s["m"] = beta1 * s.get("m", 0) + (1 - beta1) * g
+    s["v"] = beta2 * s.get("v", 0) + (1 - beta2) * g**2
+    return w - lr * (s["m"] / (1 - beta1**t)) / (np.sqrt(s["v"] / (1 - beta2**t)) + o.eps)
+
+
+def adamw(o: Any, w: Any, g: Any, s: dict[str, Any], lr: float, decay: float, t: int) -> Any:
+    return adam(o, w - lr * o.weight_decay * decay * w, g, s, lr, 0.0, t)
+
+
+TEXTBOOK: dict[str, Callable[..., Any]] = {"SGD": sgd, "SGDMomentum": sgd_momentum, "Adam": adam, "AdamW": adamw}
+"""One update of one parameter, in the letters of the papers: (options, w, g, state, lr, decay factor, t) -> w."""
+
+
+def test_every_optimizer_has_its_textbook_form_here() -> None:
+    assert set(TEXTBOOK) == set(names("optimizers"))
+
+
+@each_optimizer
+def test_twenty_steps_are_the_textbook_ones(name: str, example: Any) -> None:
+    optimizer = of("optimizers", name, example)
+    made, start = trained(optimizer, 20), arena()
+    for p in PARAMETERS:
+        w, state = start.params[p.name].copy(), {}
+        for step in range(20 if p.trainable else 0):
+            lr = rate(optimizer.lr, step) * p.lr_mult
+            w = TEXTBOOK[name](optimizer, w, gradient(step, p), state, lr, p.decay, step + 1)
+        np.testing.assert_allclose(made.params[p.name], w, rtol=1e-12, atol=1e-15, err_msg=p.name)
+
+
+@each_optimizer
+def test_float32_stays_float32_and_close(name: str, example: Any) -> None:
+    narrow, wide = (
+        trained(of("optimizers", name, example), 20, np.float32),
+        trained(of("optimizers", name, example), 20),
+    )
+    assert narrow.values.dtype == np.float32
+    np.testing.assert_allclose(narrow.values, wide.values, rtol=1e-4, atol=1e-5)
+
+
+@each_optimizer
+def test_two_runs_give_the_same_bits(name: str, example: Any) -> None:
+    first, second = (trained(of("optimizers", name, example), 20, np.float32) for _ in range(2))
+    assert first.values.tobytes() == second.values.tobytes()
+
+
+@pytest.mark.parametrize("stop", [0, 1, 7])
+@each_optimizer
+def test_saved_and_restored_goes_on_to_the_same_bits(name: str, example: Any, stop: int) -> None:
+    whole = trained(of("optimizers", name, example), 12, np.float32)
+    first = of("optimizers", name, example)
+    half = trained(first, stop, np.float32)
+    saved = {key: array.copy() for key, array in first.arrays().items()}
+    second, rest = of("optimizers", name, example), arena(np.float32)
+    second.bind(rest)
+    rest.load({key: array.copy() for key, array in half.params.items()})
+    second.load(first.t, saved)
+    for step in range(stop, 12):
+        fill(rest, step)
+        second.step(rate(second.lr, step))
+    assert rest.values.tobytes() == whole.values.tobytes()
+    assert {k: a.tobytes() for k, a in second.arrays().items()}.keys() == saved.keys()
+
+
+@each_optimizer
+def test_state_is_named_and_shaped_like_the_trained_parameters(name: str, example: Any) -> None:
+    optimizer = of("optimizers", name, example)
+    trained(optimizer, 1)
+    wanted = {f"{slot}.{p.name}": p.shape for slot in optimizer.slots for p in PARAMETERS if p.trainable}
+    assert {key: array.shape for key, array in optimizer.arrays().items()} == wanted
+
+
+@each_optimizer
+def test_what_is_not_trainable_stays(name: str, example: Any) -> None:
+    np.testing.assert_array_equal(
+        trained(of("optimizers", name, example), 5).params["2.weight"], arena().params["2.weight"]
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in names("optimizers") if hasattr(optimizers.get(n), "weight_decay")])
+def test_decay_skips_biases(name: str) -> None:
+    def run(weight_decay: float) -> Arena:
+        return trained(optimizers.get(name)(lr=0.1, weight_decay=weight_decay), 5)
+
+    without, decayed = run(0.0), run(0.3)
+    np.testing.assert_array_equal(without.params["0.bias"], decayed.params["0.bias"])
+    for weight in ("0.weight", "1.weight", "3.weight"):
+        assert not np.allclose(without.params[weight], decayed.params[weight])
+
+
+@pytest.mark.parametrize("name", names("optimizers"))
+def test_lr_mult_zero_moves_nothing(name: str) -> None:
+    made = Arena([Parameter("w", (3, 2), lr_mult=0.0), Parameter("v", (3, 2))], np.float64)
+    optimizer = optimizers.get(name)(lr=0.1)
+    optimizer.bind(made)
+    for _ in range(3):
+        made.grads[:] = 1.0
+        optimizer.step(0.1)
+    assert not made.params["w"].any()
+    assert made.params["v"].all()
+
+
+def minimum(name: str, slope: Callable[[Any], Any], start: list[float], lr: float, steps: int) -> Any:
+    """Where `steps` steps of constant lr lead; without weight decay, which moves the minimum."""
+    made = Arena([Parameter("w", (len(start),))], np.float64)
+    made.params["w"] = np.array(start)
+    cls = optimizers.get(name)
+    optimizer = cls(lr=lr, **({"weight_decay": 0.0} if hasattr(cls, "weight_decay") else {}))
+    optimizer.bind(made)
+    for _ in range(steps):
+        made.grads[:] = slope(made.values)
+        optimizer.step(lr)
+    return made.values
+
+
+@pytest.mark.parametrize("name", names("optimizers"))
+def test_finds_the_bottom_of_a_parabola(name: str) -> None:
+    """f = (w0 - 1)**2 / 2 + 5 (w1 + 2)**2"""
+    found = minimum(name, lambda w: np.array([w[0] - 1, 10 * (w[1] + 2)]), [-3.0, 3.0], 0.05, 1500)
+    np.testing.assert_allclose(found, [1.0, -2.0], atol=1e-6)
+
+
+ROSENBROCK_LR = {"SGD": 1e-3, "SGDMomentum": 1e-4}
+"""Plain gradient descent diverges beyond about 2 / 1000, the largest curvature at the minimum."""
+
+
+@pytest.mark.parametrize("name", names("optimizers"))
+def test_goes_down_the_rosenbrock_valley(name: str) -> None:
+    """f = (1 - w0)**2 + 100 (w1 - w0**2)**2, from (-1.5, 2)"""
+
+    def slope(w: Any) -> Any:
+        return np.array([-2 * (1 - w[0]) - 400 * w[0] * (w[1] - w[0] ** 2), 200 * (w[1] - w[0] ** 2)])
+
+    found = minimum(name, slope, [-1.5, 2.0], ROSENBROCK_LR.get(name, 0.01), 20_000)
+    np.testing.assert_allclose(found, [1.0, 1.0], atol=0.05)
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0.0}, {"momentum": 0.9, "dampening": 0.1}])
+def test_nesterov_needs_momentum(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="nesterov: true, which needs momentum > 0 and dampening 0"):
+        SGD(lr=0.1, nesterov=True, **options)
+
+
+def test_first_adam_step_has_the_size_of_the_learning_rate() -> None:
+    """Whatever the gradient, m / sqrt(v) is its sign after the bias correction."""
+    made = Arena([Parameter("w", (3,))], np.float64)
+    optimizer = optimizers.get("Adam")(lr=0.1)
+    optimizer.bind(made)
+    made.grads[:] = [1e-3, -5.0, 1e6]
+    optimizer.step(0.1)
+    np.testing.assert_allclose(made.values, [-0.1, 0.1, -0.1], rtol=1e-4)
+
+
+def test_nothing_to_train_is_no_error() -> None:
+    made = Arena([Parameter("w", (2,), trainable=False)], np.float64)
+    optimizer = SGD(lr=0.1, momentum=0.9)
+    optimizer.bind(made)
+    optimizer.step(0.1)
+    assert optimizer.arrays() == {}
+    assert not math.isnan(made.values.sum())
+
+
+@pytest.mark.parametrize("name", names("optimizers"))
+def test_documented(name: str) -> None:
+    doc = optimizers.get(name).__doc__ or ""
+    assert "w = w" in doc
+    assert "Source: " in doc
+    assert optimizers.get(name).examples

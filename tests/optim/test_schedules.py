@@ -1,0 +1,113 @@
+"""Learning-rate curves: pure functions of the step, lengths in every unit, and the shape of each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from registered import build, names, of, rows
+
+from dlcli.core.options import Length
+from dlcli.optim.schedule import Span, schedules
+
+SPAN = Span(lr=0.1, steps=100, per_epoch=20)
+
+each_schedule = pytest.mark.parametrize(("name", "example"), rows("schedules"))
+
+
+def curve(schedule: Any, span: Span = SPAN) -> list[float]:
+    return [schedule.lr(step, span) for step in range(span.steps)]
+
+
+@each_schedule
+def test_rates_are_finite_and_not_above_the_base(name: str, example: Any) -> None:
+    rates = curve(of("schedules", name, example))
+    assert all(math.isfinite(lr) and 0 <= lr <= SPAN.lr * (1 + 1e-12) for lr in rates)
+    assert max(rates) > 0
+
+
+@each_schedule
+def test_a_rate_depends_on_nothing_but_the_step(name: str, example: Any) -> None:
+    schedule = of("schedules", name, example)
+    forwards = curve(schedule)
+    backwards = [schedule.lr(step, SPAN) for step in reversed(range(SPAN.steps))]
+    assert forwards == backwards[::-1]
+    assert forwards == curve(of("schedules", name, example))
+
+
+@each_schedule
+def test_scales_with_the_base(name: str, example: Any) -> None:
+    no_floor = {"eta_min": 0.0} if "eta_min" in example.options else {}  # a learning rate, not a factor
+    schedule = of("schedules", name, example, **no_floor)
+    doubled = [2 * lr for lr in curve(schedule)]
+    assert curve(schedule, SPAN._replace(lr=0.2)) == pytest.approx(doubled, rel=1e-13)
+
+
+@pytest.mark.parametrize("warmup", ["10 steps", "0.5 epochs", "10%"])
+@each_schedule
+def test_warmup_is_a_linear_rise_in_any_unit(name: str, example: Any, warmup: str) -> None:
+    plain = curve(of("schedules", name, example, warmup=None))
+    warmed = curve(of("schedules", name, example, warmup=warmup))
+    assert warmed == pytest.approx([lr * min(1, (step + 1) / 10) for step, lr in enumerate(plain)], rel=1e-14)
+
+
+@each_schedule
+def test_runs_of_any_length_have_a_curve(name: str, example: Any) -> None:
+    for steps in (1, 2, 3, 10, 1000):
+        rates = curve(of("schedules", name, example), Span(0.1, steps, max(1, steps // 3)))
+        assert all(math.isfinite(lr) and lr >= 0 for lr in rates)
+
+
+def rates(name: str, *steps: int, **options: Any) -> list[float]:
+    schedule = build("schedules", name, options)
+    return [schedule.lr(step, SPAN) for step in steps]
+
+
+def test_constant() -> None:
+    assert rates("ConstantLR", 0, 50, 99) == [0.1, 0.1, 0.1]
+    assert rates("ConstantLR", 0, 4, 5, 99, factor=0.5, total_iters="5 steps") == [0.05, 0.05, 0.1, 0.1]
+
+
+@pytest.mark.parametrize("size", ["20 steps", "1 epoch", "20%"])
+def test_step(size: str) -> None:
+    assert rates("StepLR", 0, 19, 20, 39, 40, 99, step_size=size, gamma=0.5) == [0.1, 0.1, 0.05, 0.05, 0.025, 0.00625]
+
+
+def test_cosine() -> None:
+    assert rates("CosineAnnealingLR", 0, 25, 50, 75) == pytest.approx(
+        [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.05 * (1 - math.sqrt(0.5))], rel=1e-13
+    )
+    assert rates("CosineAnnealingLR", 0, 20, eta_min=0.02, T_max="20 steps") == pytest.approx([0.1, 0.02], rel=1e-13)
+
+
+def test_one_cycle() -> None:
+    low = 0.1 / 25
+    found = rates("OneCycleLR", 0, 29, 99)
+    assert found == pytest.approx([low, 0.1, low / 1e4], rel=1e-12)
+    cycle = curve(build("schedules", "OneCycleLR", {}))
+    assert cycle[:30] == sorted(cycle[:30])
+    assert cycle[29:] == sorted(cycle[29:], reverse=True)
+    three = rates("OneCycleLR", 0, 29, 59, 99, three_phase=True)
+    assert three[:1] + three[1:2] + three[3:] == pytest.approx([low, 0.1, low / 1e4], rel=1e-12)
+    assert rates("OneCycleLR", 14, anneal_strategy="linear", pct_start=0.29, div_factor=2.0) == pytest.approx([0.075])
+
+
+@pytest.mark.parametrize(
+    ("length", "steps"),
+    [("7 steps", 7), ("1 step", 1), ("3 epochs", 60), ("0.5 epochs", 10), ("10%", 10), ("100%", 100)],
+)
+def test_lengths(length: str, steps: int) -> None:
+    assert SPAN.length(Length.parse(length)) == steps
+
+
+def test_no_length_is_the_whole_run() -> None:
+    assert SPAN.length(None) == 100
+
+
+@pytest.mark.parametrize("name", names("schedules"))
+def test_documented(name: str) -> None:
+    doc = schedules.get(name).__doc__ or ""
+    assert "lr " in doc
+    assert "Source: " in doc
+    assert schedules.get(name).examples
