@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from numbers import Integral, Real
 from typing import Any, SupportsFloat
 
@@ -115,14 +116,16 @@ def confusion(matrix: Any, names: Sequence[str]) -> str:
 
 def sparkline(values: Iterable[Number]) -> str:
     """One character of eight levels for each value, from the least to the greatest; a space where it is not finite."""
-    points = [_float(value) for value in values]
-    finite = [v for v in points if math.isfinite(v)]
-    low, spread = min(finite, default=0.0), max(finite, default=0.0) - min(finite, default=0.0)
-    middle = LEVELS[len(LEVELS) // 2 - 1]
-    return "".join(
-        " " if not math.isfinite(v) else LEVELS[round((v - low) / spread * (len(LEVELS) - 1))] if spread else middle
-        for v in points
-    )
+    top = len(LEVELS) - 1
+    return "".join(LEVELS[round(top * v)] if math.isfinite(v) else " " for v in _shares(values, flat=3 / top))
+
+
+def _shares(values: Iterable[Number], flat: float) -> list[float]:
+    """Where each value lies between the least (0) and the greatest (1); NaN where not finite, `flat` if all are one."""
+    halves = [_float(value) / 2 for value in values]  # the difference of two halves is finite
+    finite = [v for v in halves if math.isfinite(v)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    return [math.nan if not math.isfinite(v) else (v - low) / (high - low) if low < high else flat for v in halves]
 
 
 def _float(value: Number) -> float:
@@ -202,10 +205,9 @@ def half_blocks(image: Any, *, color: bool = False) -> str:
     The range of the image is stretched to the range of the marks. With `color` each pixel has one of the 24 greys of a
     256-colour terminal, else a half-block where the pixels above each other differ, and a shade where they do not.
     """
-    pixels = [[_float(v) for v in row] for row in image]
-    finite = [v for row in pixels for v in row if math.isfinite(v)]
-    low, spread = min(finite, default=0.0), max(finite, default=0.0) - min(finite, default=0.0)
-    inks = [[(v - low) / spread if spread and math.isfinite(v) else 0.0 for v in row] for row in pixels]
+    rows = [list(row) for row in image]
+    shares = iter(_shares((pixel for row in rows for pixel in row), flat=0.0))
+    inks = [[0.0 if math.isnan(share) else share for share in islice(shares, len(row))] for row in rows]
     if len(inks) % 2:
         inks.append([0.0] * len(inks[-1]))
     draw = _grey_row if color else _ink_row

@@ -110,6 +110,7 @@ def test_confusion_with_short_and_with_long_names() -> None:
         ([3, 3], "▄▄"),
         ([], ""),
         ([NAN], " "),
+        ([-1e308, 0, 1e308], "▁▅█"),
     ],
 )
 def test_sparkline(values: list[float | None], text: str) -> None:
