@@ -1,6 +1,7 @@
 """What an option's annotation allows: its parts, the words for it, and the check of a plain value against it.
 
-No pydantic: its import and its models would take a third of the time that `dlcli check` has.
+One walk serves numbers, lengths, sections and nested components alike, with words of our own for each, so that no
+validation library is needed here.
 """
 
 from __future__ import annotations
