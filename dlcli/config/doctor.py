@@ -69,16 +69,16 @@ def _names(found: Diagnosis) -> None:
 
 
 def _metrics(found: Diagnosis, task: str | None) -> None:
-    """Metrics that suit the loss, and a monitor that is logged."""
-    config = found.config
+    """Metrics that suit the loss (or the data, where the loss takes both), and a monitor that is logged."""
+    config, info = found.config, found.info
+    learned = task or ("classification" if info.classes else "regression" if info.target_shape else None)
     names = [metric.name for metric in config.metrics]
     for i, metric in enumerate(config.metrics):
         wants = getattr(metric.cls, "task", None)
-        if wants and task and wants != task:
+        if wants and learned and wants != learned:
             what = {"classification": "classes", "regression": "values"}
-            found.problem(
-                metric.path, f"{metric.name} measures {what[wants]}, but {config.loss.name} learns {what[task]}"
-            )
+            teacher = f"{config.loss.name} learns" if task else f"{config.data.dataset.name} has"
+            found.problem(metric.path, f"{metric.name} measures {what[wants]}, but {teacher} {what[learned]}")
         if metric.name in names[:i]:
             found.problem(metric.path, f"{metric.name} is in the list already; remove one of them")
     splits = ["val", "train"] if config.data.validation else ["train"]

@@ -8,7 +8,9 @@ from small_config import TEXT, small
 from dlcli.config.doctor import diagnose
 from dlcli.config.load import load_config, parse_config
 from dlcli.core.errors import ConfigError
+from dlcli.core.registry import Registry
 from dlcli.data.dataset import DataInfo
+from dlcli.nn.losses import losses
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("configs/*.yaml"))
 
@@ -143,6 +145,26 @@ def test_a_network_larger_than_the_machine():
         "c.yaml:8:13: model.1.Linear: 75,000,000,010 parameters with Adam and batches of 32 need 1,"
     )
     assert problem.endswith("GiB; make the layers smaller")
+
+
+def test_a_loss_for_both_leaves_the_metrics_to_the_data():
+    with Registry.origin("mine.py"):
+
+        @losses.register
+        class Mine:
+            def forward(self, y_pred, y_true):
+                return 0.0
+
+            def backward(self):
+                return None
+
+    try:
+        found = diagnose(small("loss=Mine", "metrics=[mae]"))
+        fits = diagnose(small("loss=Mine"))
+    finally:
+        del losses._entries["Mine"]
+    assert [message for _, message in found.problems] == ["metrics.0: mae measures values, but digits has classes"]
+    assert fits.problems == []
 
 
 def test_a_long_chain_is_cut():
