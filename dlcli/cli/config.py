@@ -24,7 +24,7 @@ def show_(
     """Print the config with every default written out."""
     from dlcli.config.resolved import to_yaml
     from dlcli.experiment.plugins import load_components
-    from dlcli.experiment.train import prepare
+    from dlcli.experiment.prepare import prepare
 
     load_components(code or [], show.note)
     checked, _ = prepare(config, set_ or [], show.note)

@@ -19,7 +19,7 @@ def check(
 ) -> None:
     """Parse, validate and infer shapes; needs no data and writes no files."""
     from dlcli.experiment.plugins import load_components
-    from dlcli.experiment.train import prepare
+    from dlcli.experiment.prepare import prepare
 
     load_components(code or [], show.note)
     checked, found = prepare(config, set_ or [], show.note)
@@ -86,7 +86,7 @@ def configured(target: str | None, overrides: list[str], code: list[str], runs: 
 
     from dlcli.config.doctor import diagnose
     from dlcli.experiment.plugins import load_components
-    from dlcli.experiment.train import prepare
+    from dlcli.experiment.prepare import prepare
 
     parent = common.parent_of(runs)
     if target is None or target == "latest" or target.endswith(".npz") or (parent / target / "config.yaml").is_file():

@@ -35,7 +35,8 @@ def downloads() -> Iterator[render.DownloadProgress]:
     """Shows downloads inside the context."""
     progress = render.download_progress()
     try:
-        yield progress
+        with notes_to(progress.note):
+            yield progress
     finally:
         progress.close()
 
@@ -65,9 +66,12 @@ def training_summary(run: Run, result: dict[str, Any], early: bool) -> None:
         render.err("\n" + curve({name: [row.get(name) for row in rows] for name in names}) + "\n")
     if early:
         render.err(f"stopped early after epoch {result['epochs']}: {result['best']['metric']} no longer improves")
-    final = "  ".join(f"{name} {figure(name, value)}" for name, value in result["metrics"].items())
     best = result["best"]
-    render.err(f"final  {final}")
+    for split in ("train", "val"):
+        figures = {n.partition(".")[2]: v for n, v in result["metrics"].items() if n.startswith(f"{split}.")}
+        if figures:
+            shown = "  ".join(f"{name} {figure(name, value)}" for name, value in figures.items())
+            render.err(f"{split:<6} {shown}")
     if best["value"] is not None:
         render.err(f"best   {best['metric']} {figure(best['metric'], best['value'])} at step {best['step']}")
     render.err(f"took   {seconds_text(result['seconds'])} for {result['steps']} steps")

@@ -1,4 +1,4 @@
-"""Options of components: the types that their dataclass fields use, read back as names, bounds, defaults and examples."""
+"""Options of components: the types of their dataclass fields, read back as names, bounds, defaults and examples."""
 
 from __future__ import annotations
 

@@ -72,8 +72,10 @@ class Registry(Generic[T]):
         elif self._adapt is not None:
             usable = self._adapt(cls)
         else:
-            raise ConfigError(f"{origin or name}: class {quote(name)} is no {self.kind}: derive it from "
-                              f"dlcli.{self.base.__name__ if self.base else self.kind}")
+            raise ConfigError(
+                f"{origin or name}: class {quote(name)} is no {self.kind}: derive it from "
+                f"dlcli.{self.base.__name__ if self.base else self.kind}"
+            )
         self._entries[name] = Entry(name, usable, origin)
         return cls
 

@@ -1,4 +1,4 @@
-"""Independent random streams: each is a function of (seed, purpose, indices), so that nothing about randomness is saved."""
+"""Independent random streams: each is a function of (seed, purpose, indices), so nothing about them is saved."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ def of_config(config: Config, info: DataInfo, seed: int, threshold: float) -> Re
     """The network and loss of a config, layer by layer and end to end, on a batch drawn from the seed."""
     if info.input_shape is None:
         raise ConfigError(
-            f"{config.document.where(config.data.dataset.path)}: data.dataset: the file is not there, so the shape of a "
-            "sample is not known; put it where the config names it"
+            f"{config.document.where(config.data.dataset.path)}: data.dataset: the file is not there, so the shape "
+            "of a sample is not known; put it where the config names it"
         )
     x, y = sample_batch(config, info, BATCH)
     network = build_network(config, info)
@@ -38,7 +38,7 @@ def of_config(config: Config, info: DataInfo, seed: int, threshold: float) -> Re
 def of_layer(text: str, shape: str | None, seed: int, threshold: float) -> Report:
     """One layer, given as a config writes it, on samples of that shape (`2,8,8`; by default that of its example)."""
     made = component_from_text("layers", text, "--layer")
-    examples: Sequence[Example] = made.cls.examples
+    examples: Sequence[Example] = getattr(made.cls, "examples", ())
     sample = _shape(shape) if shape is not None else examples[0].shape if examples else SHAPE
     try:
         return Report(check_layer(made.build(), sample, seed=seed, batch=BATCH, threshold=threshold), threshold)
@@ -80,7 +80,7 @@ def _check(registry: Registry[Any], entry: Entry[Any], example: Example, seed: i
 def _examples(entry: Entry[Any], registry: Registry[Any]) -> Sequence[Example]:
     """The examples of a component; one without any is tried with its defaults."""
     if entry.cls.examples:
-        return entry.cls.examples  # type: ignore[no-any-return]
+        return entry.cls.examples
     base: type = Layer if registry is layers else Loss
     needed = [o.name for o in options(entry.cls, base) if o.required]
     if needed:

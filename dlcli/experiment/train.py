@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from dlcli import runs
-from dlcli.config.diagnosis import Diagnosis
 from dlcli.config.doctor import diagnose
-from dlcli.config.load import load_config
 from dlcli.config.schema import Config
 from dlcli.core.errors import BusyError
 from dlcli.data.dataset import Access
 from dlcli.experiment import session as sessions
 from dlcli.experiment.assemble import assemble, load_data
 from dlcli.experiment.plugins import load_components
+from dlcli.experiment.prepare import prepare
 from dlcli.experiment.session import Note, Outcome, Session, View
 from dlcli.experiment.stop import Stop
 from dlcli.runs import Run
@@ -48,15 +47,6 @@ class Trained:
 
 Watch = Callable[[Session], AbstractContextManager[View]]
 """Makes a view of a session that is about to train."""
-
-
-def prepare(source: str, overrides: Sequence[str], note: Note) -> tuple[Config, Diagnosis]:
-    """A config that has been read and diagnosed; its warnings and notes go to `note`."""
-    config = load_config(source, overrides)
-    diagnosis = diagnose(config).check()
-    for line in diagnosis.warning_lines():
-        note(f"warning: {line}")
-    return config, diagnosis
 
 
 def train(
