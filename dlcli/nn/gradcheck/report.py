@@ -33,7 +33,7 @@ class Row:
     """Such as `2 Linear`; `end to end` for the whole network through its loss."""
     tensor: str
     error: float
-    """The largest relative error over all directions."""
+    """The largest relative error over all directions; infinite where there is none to give."""
     method: str
     """`complex`, `directional`, or `contract` where a layer breaks the rules before anything can be compared."""
     threshold: float
@@ -51,6 +51,11 @@ class Row:
     @property
     def passed(self) -> bool:
         return self.error <= self.threshold
+
+    @property
+    def stuck(self) -> bool:
+        """Whether so many directions cross a kink that nothing is proven."""
+        return self.kinks > 0 and self.error == math.inf
 
     @property
     def verdict(self) -> str:

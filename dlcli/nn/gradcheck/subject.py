@@ -37,6 +37,10 @@ class Subject:
     both: bool = False
     """Whether differences are taken beside the complex step."""
 
+    @property
+    def mode(self) -> str:
+        return "training" if self.training else "evaluation"
+
     def probe(self, layer: Layer, dtype: Any) -> Probe:
         owners = [("", layer)] + [(f"{name}.", inner) for name, inner in walk(layer) if self.nested]
         params = {p + s.name: (owner.params[s.name], owner.grads[s.name]) for p, owner in owners for s in owner.specs}
@@ -60,15 +64,12 @@ class Check:
             try:
                 rows = self._rows(subject, blame)
             except BrokenError as error:
-                return [broken(subject.label, error, subject.training)]
-            stuck = [row for row in rows if row.kinks and row.error == float("inf")]
-            if not stuck or nudge == NUDGES:
+                return [broken(subject.label, error, subject.mode)]
+            if nudge == NUDGES or not any(row.stuck for row in rows):
                 break
             size = float(np.sqrt(np.mean(subject.x**2))) or 1.0
             moved = subject.x + 1e-3 * 10**nudge * size * self.rng.normal(size=subject.x.shape)
             subject = replace(subject, x=moved)
-        for row in stuck:
-            row.hint = f"{row.kinks} directions cross a kink, more than a fifth; nothing is proven"
         return rows
 
     def _rows(self, subject: Subject, blame: str | None) -> list[Row]:
@@ -77,26 +78,32 @@ class Check:
         central = CentralDifference(probe, gradients, self.threshold)
         if not np.isfinite(central.base):
             raise BrokenError("forward", f"the result is not finite ({central.base})")
-        analytic = self._complex(subject, gradients, central.base)
-        methods: list[Method] = [analytic] if analytic else []
-        if analytic is None or subject.both:
+        exact = self._complex(subject, gradients, central.base)
+        methods: list[Method] = [exact] if exact else []
+        if exact is None or subject.both:
             methods.append(central)
-        rows = []
-        for method in methods:
-            for name in probe.tensors:
-                error, kinks = survey(method, name, self.rng, self.directions)
-                held = min(self.threshold, COMPLEX_THRESHOLD) if method is analytic else self.threshold
-                row = Row(subject.label, name, error, method.name, held, "training", kinks)
-                row.tensor = subject.input_name if name == "input" else name
-                row.mode = "training" if subject.training else "evaluation"
-                if not row.passed and blame is not None:
-                    row.hint = f"see {blame}"
-                elif not row.passed and np.isfinite(error):
-                    worst = localise(row, method, name, self.rng)
-                    if method is analytic and central.slope(name, worst, np.ones(1)).error <= self.threshold:
-                        row.hint = "differences do not show it; is forward analytic? if not, set complex_step = False"
-                rows.append(row)
-        return rows
+        return [self._row(subject, name, m, central, blame) for m in methods for name in probe.tensors]
+
+    def _row(self, subject: Subject, name: str, method: Method, central: Method, blame: str | None) -> Row:
+        error, kinks = survey(method, name, self.rng, self.directions)
+        held = self.threshold
+        if method is not central:
+            held = min(held, COMPLEX_THRESHOLD)
+            if error > held:  # on a kink the complex step may take the other side: do differences see one?
+                differences, kinks = survey(central, name, self.rng, self.directions)
+                error = differences if kinks and np.isinf(differences) else error
+        tensor = subject.input_name if name == "input" else name
+        row = Row(subject.label, tensor, error, method.name, held, subject.mode, kinks)
+        if row.stuck:
+            row.hint = f"{kinks} directions cross a kink, too many to prove anything"
+        elif not row.passed and blame is not None:
+            row.hint = f"see {blame}"
+        if row.passed or row.hint:
+            return row
+        worst = localise(row, method, name, self.rng)
+        if method is not central and central.slope(name, worst, np.ones(1)).error <= self.threshold:
+            row.hint = "differences do not show it; is forward analytic? if not, set complex_step = False"
+        return row
 
     def _complex(self, subject: Subject, gradients: dict[str, Array], base: float) -> ComplexStep | None:
         """The complex step, if the twin computes the same function with complex numbers."""
@@ -110,9 +117,8 @@ class Check:
         return ComplexStep(probe, gradients) if same else None
 
 
-def broken(label: str, error: BrokenError, training: bool = True) -> Row:
+def broken(label: str, error: BrokenError, mode: str = "training") -> Row:
     """The row of a layer that breaks the contract."""
-    mode = "training" if training else "evaluation"
     return Row(label, error.what, float("inf"), "contract", 0.0, mode, hint=error.reason)
 
 
