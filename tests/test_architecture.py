@@ -94,6 +94,12 @@ def opens_for_writing(call: ast.Call) -> bool:
     return any(not isinstance(m, ast.Constant) or bool(set(str(m.value)) & set("wax+")) for m in modes)
 
 
+def opens_by_flags(call: ast.Call) -> bool:
+    """Whether `os.open(path, flags)` names a flag that writes; `os.devnull` may be opened any way."""
+    arguments = ast.unparse(call)
+    return any(flag in arguments for flag in WRITING_FLAGS) and "os.devnull" not in arguments
+
+
 def writes(tree: ast.AST) -> Iterator[str]:
     """Every call that would write a file behind the back of `fsio`."""
     for node in ast.walk(tree):
@@ -101,14 +107,12 @@ def writes(tree: ast.AST) -> Iterator[str]:
             continue
         called = ast.unparse(node.func)
         last = called.rsplit(".", 1)[-1]
-        if called in WRITERS or (isinstance(node.func, ast.Attribute) and last in WRITING_METHODS):
+        if last == "open":
+            bad = opens_by_flags(node) if called == "os.open" else opens_for_writing(node)
+        else:
+            bad = called in WRITERS or (isinstance(node.func, ast.Attribute) and last in WRITING_METHODS)
+        if bad:
             yield f"{node.lineno}: {called}"
-        elif last == "open" and called != "os.open" and opens_for_writing(node):
-            yield f"{node.lineno}: {called}"
-        elif called in ("os.open", "os.fdopen"):
-            arguments = ast.unparse(node)
-            if any(flag in arguments for flag in WRITING_FLAGS) and "os.devnull" not in arguments:
-                yield f"{node.lineno}: {called}"
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if ids(p) != "core/fsio.py"], ids=ids)

@@ -165,7 +165,9 @@ class Trainer:
     def _clip(self, loss: float, lr: float) -> float:
         """Check that loss and gradient are finite, clip the gradient, and return its norm before clipping."""
         norm = math.sqrt(self.grads @ self.grads)
-        if not math.isfinite(loss) or not (math.isfinite(norm) or np.isfinite(self.grads).all()):
+        if not math.isfinite(norm):  # in float32 the squares overflow long before the gradient does
+            norm = float(np.linalg.norm(self.grads.astype(np.float64)))
+        if not math.isfinite(loss) or not math.isfinite(norm):
             what = f"the loss is {loss}" if not math.isfinite(loss) else "a gradient is not finite"
             raise DivergedError(
                 f"training diverged at step {self.state.step + 1}: {what} with lr {lr:g}; "
