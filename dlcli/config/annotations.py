@@ -133,7 +133,7 @@ def expected(annotation: Any) -> str:
         each = f"each {items[0]}" if len(set(items)) == 1 else ", ".join(items)
         return f"a list of {len(items)}, {each}"
     if (item := mapping(annotation)) is not None:
-        return f"a mapping of names, each to {expected(item)}"
+        return f"a mapping {{name: {expected(item)}}}"
     names = {
         int: "an integer",
         float: "a number",

@@ -68,10 +68,10 @@ def _neighbour(path: Path) -> str:
     new = "'dlcli config new' writes starter configs"
     for folder in (path.parent, Path("configs")):
         try:
-            names = [p.name for p in folder.iterdir() if p.suffix in (".yaml", ".yml")]
+            names = {p.stem: p.name for p in folder.iterdir() if p.suffix in (".yaml", ".yml")}
         except (OSError, ValueError):
             continue
-        near = get_close_matches(path.name, names, n=1, cutoff=0.6) or [n for n in names if Path(n).stem == path.name]
+        near = get_close_matches(path.stem, names, n=1)
         if near:
-            return f"did you mean {quote(str(folder / near[0]))}? ({new})"
+            return f"did you mean {quote(str(folder / names[near[0]]))}? ({new})"
     return new

@@ -90,8 +90,8 @@ MESSAGES = [
     (
         "out_features: 16",
         "out_features: 16, init: [zeros]",
-        "c.yaml:8:38: model.1.Linear.init: got ['zeros'], expected an initializer, a mapping of names, each to an "
-        "initializer or null",
+        "c.yaml:8:38: model.1.Linear.init: got ['zeros'], expected an initializer, a mapping "
+        "{name: an initializer} or null",
     ),
     ("lr: 0.1", "lr: 1e-3x", "c.yaml:13:13: optimizer.SGD.lr: got '1e-3x' (string), expected a number > 0"),
     ("lr: 0.1", "lr: .inf", "c.yaml:13:13: optimizer.SGD.lr: got '.inf' (string), expected a number > 0"),

@@ -76,4 +76,5 @@ def test_a_missing_file_has_a_neighbour():
         f"configs/mnst.yaml: no such file; did you mean 'configs/mnist.yaml'? ({way_out})"
     )
     assert problem("mnist.yaml").endswith(f"did you mean 'configs/mnist.yaml'? ({way_out})")
+    assert problem("mnist").endswith(f"did you mean 'configs/mnist.yaml'? ({way_out})")
     assert problem("elsewhere/zzz.yaml") == f"elsewhere/zzz.yaml: no such file; {way_out}"
