@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,3 +38,18 @@ def namespace(page_room: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
     return vars(module)
+
+
+@pytest.fixture
+def shell(page_room: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Runs shell lines in the room, up to the first that fails; `dlcli` is this one, and the configs are there."""
+    root = Path(__file__).parents[2]
+    (page_room / "configs").symlink_to(root / "configs")
+    command = page_room / "bin" / "dlcli"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dlcli "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.delenv("DLCLI_RUNS", raising=False)
+    return lambda lines: subprocess.run(["sh", "-e", "-c", lines], capture_output=True, text=True, timeout=300)

@@ -6,6 +6,7 @@ Its text is no part of this repository: `DLCLI_TEST_SEEDS` names the folder that
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -21,6 +22,7 @@ from dlcli.data import mnist
 
 FOLDER = os.environ.get("DLCLI_TEST_SEEDS")
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+CONFIG = next(s.code for s in snippets(PAGE) if s.mark == ("file", "robust.yaml"))
 RENAMINGS = re.findall(r"^\| `(.+)` \| `(.+)` \|$", PAGE.partition("| there | here |")[2], re.MULTILINE)
 
 
@@ -119,6 +121,25 @@ def test_plain_classes_as_written(blocks, namespace):
         optimizer.update(params, {"dw": np.ones((2, 2)), "db": np.ones(2)}, layer_id=0)
     np.testing.assert_allclose(params["w"], np.full((2, 2), 1 - 0.1 - 0.15))
     np.testing.assert_allclose(params["b"], [-0.25, -0.25])
+
+
+def test_plain_classes_in_a_config(blocks, page_room, shell):
+    """One decorator line each, and `--code`: checked and trained from the config that our tutorial shows."""
+    layer, loss = (block.code for block in blocks[-3:-1])
+    parts = [
+        "from dlcli import layers, losses",
+        layer.replace("class LeakyReLU", "@layers.register\nclass LeakyReLU"),
+        loss.replace("class HuberLoss", "@losses.register\nclass HuberLoss"),
+    ]
+    (page_room / "parts.py").write_text("\n".join(parts), encoding="utf-8")
+    (page_room / "robust.yaml").write_text(CONFIG, encoding="utf-8")
+    checked = shell("dlcli gradcheck --code parts.py")
+    assert checked.returncode == 0, checked.stderr
+    assert "LeakyReLU" in checked.stdout
+    assert "HuberLoss" in checked.stdout
+    trained = shell('run=$(dlcli train robust.yaml --code parts.py); dlcli eval "$run" --code parts.py --json')
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["metrics"]["r2"] > 0.99
 
 
 def _of_built_in(x: np.ndarray, y: np.ndarray) -> np.ndarray:

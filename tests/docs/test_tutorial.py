@@ -46,6 +46,33 @@ def test_every_snippet_with_mnist(page_room, namespace, mnist_folder, monkeypatc
     assert play(ALL, namespace) == 57
 
 
+def enter(page: list[Snippet], shell: Any) -> str:
+    """Run the console blocks in turn; all that they wrote to stdout."""
+    output = ""
+    for snippet in page:
+        if snippet.language == "console":
+            done = shell(snippet.code)
+            assert done.returncode == 0, f"{PAGE.name}:{snippet.line}: exit {done.returncode}\n{done.stderr}"
+            output += done.stdout
+    return output
+
+
+def test_every_command_without_mnist(page_room, shell):
+    write_files(page_room)
+    output = enter([s for s in ALL if s.mark != ("needs", "mnist")], shell)
+    assert re.search(r"true +learned", output)  # the weights of the linear regression, side by side
+    assert len(re.findall("^runs/", output, re.MULTILINE)) >= 2
+
+
+@pytest.mark.mnist
+def test_the_commands_on_mnist(mnist_folder, shell, monkeypatch):
+    monkeypatch.setenv("DLCLI_DATA_DIR", str(mnist_folder))
+    output = enter([s for s in ALL if s.mark == ("needs", "mnist")], shell)
+    accuracies = [float(a) for a in re.findall(r"^accuracy +([\d.]+)", output, re.MULTILINE)]
+    assert len(accuracies) == 2  # validation and test
+    assert min(accuracies) > 0.97
+
+
 def test_contents_lead_to_the_chapters():
     headings = re.findall(r"^## (\d+\. .*)$", TEXT, re.MULTILINE)
     assert re.findall(r"^\d+\. \[.*\]\(#(.*)\)$", TEXT, re.MULTILINE) == [
