@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from registered import of, rows
 
-from dlcli.core.arena import Array
+from dlcli.core.arena import Array, Views
 from dlcli.core.errors import ShapeError
 from dlcli.nn.gradcheck import Report, Row, check_layer, check_loss, check_network, verdict
 from dlcli.nn.gradcheck.report import COMPLEX_THRESHOLD
@@ -278,6 +278,35 @@ def test_a_forward_that_is_not_analytic_is_checked_by_differences() -> None:
 def test_dropout_is_checked_in_both_modes() -> None:
     found = check_layer(Dropout(0.5), (20,), seed=0)
     assert [(row.mode, row.passed) for row in found] == [("training", True), ("evaluation", True)]
+
+
+class Centred(Tanh):
+    """y = x - mean, of the batch in training, of the past in evaluation; counts every pass in its state."""
+
+    def setup(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        self.state = Views({"mean": np.full(in_shape, 2.0)})
+        return in_shape
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.training = training
+        if training:
+            self.state["mean"] = self.state["mean"] + x.mean(axis=0)
+        return x - (x.mean(axis=0) if training else self.state["mean"] ** 2)
+
+    def backward(self, dy: Array) -> Array:
+        return dy - dy.mean(axis=0) if self.training else dy
+
+
+def test_state_is_put_back_between_passes_and_modes() -> None:
+    layer = Centred()
+    found = check_layer(layer, (5,), seed=0)
+    assert [(row.mode, row.method, row.passed) for row in found] == [
+        ("training", "complex", True),
+        ("evaluation", "complex", True),
+    ]
+    network = stack(Centred(), Linear(None, 10))
+    assert check_network(network, CrossEntropyLoss(), *batch(0, (12,)), seed=0).passed
+    assert (network.layers[0].state["mean"] == 2).all()
 
 
 def test_zero_gradients_pass() -> None:

@@ -82,8 +82,8 @@ class Probe:
     """L(tensors) = loss(layer(x), target), with everything else held fixed.
 
     The layer is bound to memory of its own, of the dtype of x. `params` names the parameters that are checked. The
-    stochastic layers draw the same at every call, because their step stands still; arrays in `state` and NumPy's
-    global random numbers are put back before every call.
+    stochastic layers draw the same at every call, because their step stands still; NumPy's global random numbers are
+    put back before every forward pass, arrays in `state` after it.
     """
 
     layer: Layer
@@ -107,10 +107,12 @@ class Probe:
 
     def output(self) -> Array:
         """y = layer(x)."""
-        for array, kept in self._state:
-            np.copyto(array, kept)
         np.random.set_state(self._random)
-        return checked(self.layer, self.layer.forward, self.x, self.training)
+        try:
+            return checked(self.layer, self.layer.forward, self.x, self.training)
+        finally:
+            for array, kept in self._state:
+                np.copyto(array, kept)
 
     def value(self) -> Any:
         """L, a float; complex where the tensors are."""
