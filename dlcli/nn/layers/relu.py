@@ -28,8 +28,10 @@ class ReLU(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.mask = np.greater(x.real, 0, out=self.buffer("mask", x.shape, bool))
-        # clip is vectorised where maximum with a scalar is not; complex x is compared on its real part
-        return np.clip(x, 0, np.inf, out=self.buffer("y", x.shape))
+        # NumPy vectorises maximum with an array, not with a scalar; complex numbers compare by their real part first
+        zero = self.buffer("zero", (1, *x.shape[1:]))
+        zero.fill(0)
+        return np.maximum(x, zero, out=self.buffer("y", x.shape))
 
     def backward(self, dy: Array) -> Array:
         return np.multiply(dy, self.mask, out=dy)
