@@ -49,9 +49,11 @@ class Views(dict[str, Array]):
     `views[name] = value` copies `value` into the array after checking the shape (ValueError). Names are fixed.
     """
 
+    def __missing__(self, name: str) -> Array:
+        known = ", ".join(self) or "none yet: a layer alone gets them at its first forward"
+        raise KeyError(f"no array named {name!r}; there are {known}")
+
     def __setitem__(self, name: str, value: Any) -> None:
-        if name not in self:
-            raise KeyError(f"no array named {name!r}; there are {', '.join(self) or 'none'}")
         target, value = self[name], np.asarray(value)
         if value is target:
             return

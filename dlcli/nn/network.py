@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from dlcli.core.arena import Arena, Array, Views
-from dlcli.core.errors import ConfigError, ShapeError
+from dlcli.core.errors import ConfigError, ShapeError, quote
 from dlcli.nn.layer import Draws, Layer, Shape
 from dlcli.nn.layers.sequential import Sequential
 
@@ -30,6 +30,12 @@ class Network:
     """
 
     def __init__(self, layers: Sequence[Layer], in_shape: Shape, *, dtype: Any = np.float32, seed: int = 0) -> None:
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise ConfigError(
+                    f"layer {i}: got {quote(layer)}, expected an object of a class derived from Layer; a plain class "
+                    'becomes one by @layers.register and layers.get("NAME")'
+                )
         self.root = Sequential(layers=list(layers))
         self.root.needs_input_grad = False
         self.in_shape, self.seed = tuple(in_shape), seed
@@ -86,6 +92,9 @@ class Network:
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """The outputs (N, *out_shape) of a batch x (N, *in_shape); the array is reused at the next call."""
+        if np.shape(x)[1:] != self.in_shape:
+            wanted = ", ".join(map(str, ("N", *self.in_shape)))
+            raise ShapeError(f"network: got x of shape {np.shape(x)}, expected a batch ({wanted})")
         return self.root.forward(x, training)
 
     def backward(self, dy: Array) -> Array | None:
