@@ -88,8 +88,7 @@ def test_one_cycle() -> None:
     cycle = curve(build("schedules", "OneCycleLR", {}))
     assert cycle[:30] == sorted(cycle[:30])
     assert cycle[29:] == sorted(cycle[29:], reverse=True)
-    three = rates("OneCycleLR", 0, 29, 59, 99, three_phase=True)
-    assert three[:1] + three[1:2] + three[3:] == pytest.approx([low, 0.1, low / 1e4], rel=1e-12)
+    assert rates("OneCycleLR", 0, 29, 58, 99, three_phase=True) == pytest.approx([low, 0.1, low, low / 1e4], rel=1e-12)
     assert rates("OneCycleLR", 14, anneal_strategy="linear", pct_start=0.29, div_factor=2.0) == pytest.approx([0.075])
 
 

@@ -42,7 +42,7 @@ class OneCycleLR(Schedule):
         rise = self.pct_start * span.steps - 1
         phases = [(rise, low, peak)]
         if self.three_phase:
-            phases.append((2 * rise + 1, peak, low))
+            phases.append((2 * rise, peak, low))
         phases.append((span.steps - 1, phases[-1][2], low / self.final_div_factor))
         start = 0.0
         for end, a, b in phases:

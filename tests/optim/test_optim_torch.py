@@ -1,0 +1,115 @@
+"""Optimizers and schedules against PyTorch, in float64."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from registered import build, rows
+
+from dlcli.core.arena import Arena, Parameter
+from dlcli.core.options import Length
+from dlcli.optim.optimizer import optimizers
+from dlcli.optim.schedule import Span
+
+pytestmark = pytest.mark.torch
+few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+
+unit = st.floats(0.0, 0.95)
+VARIED: dict[str, Any] = {
+    "SGD": st.one_of(
+        st.fixed_dictionaries({"momentum": unit, "dampening": unit, "weight_decay": unit}),
+        st.fixed_dictionaries({"momentum": st.floats(0.1, 0.95), "weight_decay": unit, "nesterov": st.just(True)}),
+    ),
+    "Adam": st.fixed_dictionaries(
+        {"betas": st.tuples(unit, unit).map(list), "eps": st.floats(1e-10, 1e-2), "weight_decay": unit}
+    ),
+}
+VARIED["AdamW"] = VARIED["Adam"]
+"""Other options than those of the examples."""
+
+
+def compare_steps(torch: ModuleType, name: str, chosen: dict[str, Any], seed: int = 0) -> None:
+    """Twenty steps on given gradients, the weight decayed and the bias not."""
+    rng = np.random.default_rng(seed)
+    arena = Arena([Parameter("weight", (4, 3)), Parameter("bias", (4,), decay=0.0)], np.float64)
+    arena.values[:] = rng.normal(size=arena.values.shape)
+    ours = build("optimizers", name, chosen)
+    ours.bind(arena)
+    theirs = {key: torch.tensor(value.copy(), requires_grad=True) for key, value in arena.params.items()}
+    groups = [{"params": [theirs["weight"]]}, {"params": [theirs["bias"]], "weight_decay": 0.0}]
+    optimizer = getattr(torch.optim, name)(groups, **{"lr": ours.lr, **chosen})
+    for _ in range(20):
+        for key, tensor in theirs.items():
+            gradient = rng.normal(size=tuple(tensor.shape))
+            arena.gradients[key] = gradient
+            tensor.grad = torch.tensor(gradient)
+        ours.step(ours.lr)
+        optimizer.step()
+    for key, tensor in theirs.items():
+        np.testing.assert_allclose(arena.params[key], tensor.detach().numpy(), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(("name", "example"), rows("optimizers"))
+def test_twenty_steps(torch: ModuleType, name: str, example: Any) -> None:
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"PyTorch has no {name}")
+    compare_steps(torch, name, example.options)
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_twenty_steps_with_other_options(torch: ModuleType, name: str) -> None:
+    @few
+    @given(chosen=VARIED[name], lr=st.floats(1e-4, 0.2), seed=st.integers(0, 99))
+    def compare(chosen: dict[str, Any], lr: float, seed: int) -> None:
+        compare_steps(torch, name, {"lr": lr, **chosen}, seed)
+
+    compare()
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_defaults_are_those_of_pytorch(torch: ModuleType, name: str) -> None:
+    ours, cls = optimizers.get(name)(lr=0.1), getattr(torch.optim, name)
+    theirs = cls([torch.zeros(1)], lr=0.1).defaults
+    for option in ("momentum", "dampening", "weight_decay", "nesterov", "betas", "eps"):
+        if hasattr(ours, option):
+            assert getattr(ours, option) == theirs[option], option
+
+
+MORE: list[tuple[str, dict[str, Any]]] = [
+    ("OneCycleLR", {"anneal_strategy": "linear"}),
+    ("OneCycleLR", {"anneal_strategy": "linear", "three_phase": True, "pct_start": 0.4}),
+    ("OneCycleLR", {"pct_start": 0.07, "div_factor": 3.0, "final_div_factor": 50.0}),
+    ("CosineAnnealingLR", {"eta_min": 0.01}),
+    ("StepLR", {"step_size": "7 steps", "gamma": 0.9}),
+    ("ConstantLR", {"factor": 0.25, "total_iters": "40 steps"}),
+]
+CURVES = [(row.values[0], row.values[1].options) for row in rows("schedules")] + MORE
+
+
+@pytest.mark.parametrize("steps", [30, 97])
+@pytest.mark.parametrize(("name", "chosen"), CURVES, ids=str)
+def test_whole_curves(torch: ModuleType, name: str, chosen: dict[str, Any], steps: int) -> None:
+    if not hasattr(torch.optim.lr_scheduler, name):
+        pytest.skip(f"PyTorch has no {name}")
+    span = Span(0.3, steps, 10)
+    schedule = build("schedules", name, {**chosen, "warmup": None})
+    given_options = {k: span.length(v) if isinstance(v, Length) else v for k, v in vars(schedule).items()}
+    del given_options["warmup"]
+    for whole_run in ("T_max", "total_iters"):
+        if given_options.get(whole_run, 0) is None:
+            given_options[whole_run] = steps
+    if name == "OneCycleLR":
+        given_options |= {"max_lr": span.lr, "total_steps": steps, "cycle_momentum": False}
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=span.lr)
+    theirs = getattr(torch.optim.lr_scheduler, name)(optimizer, **given_options)
+    for step in range(steps):
+        got, wanted = schedule.lr(step, span), optimizer.param_groups[0]["lr"]
+        assert got == pytest.approx(wanted, rel=1e-12, abs=1e-15), f"step {step}"
+        optimizer.step()
+        if step < steps - 1:
+            theirs.step()
