@@ -24,9 +24,11 @@ def test_a_line_for_each_problem() -> None:
 
 
 def test_lines_are_bounded_and_hold_no_control_characters() -> None:
-    (line,) = DlcliError("x" * 1000 + "\n").lines()
-    assert len(line) == MAX_LINE
-    assert line.endswith("...")
+    (line,) = DlcliError("where: " + "x" * 1000 + "; the way out\n").lines()
+    assert MAX_LINE - 5 < len(line) <= MAX_LINE
+    assert line.startswith("error: where: xx")
+    assert "..." in line
+    assert line.endswith(r"; the way out\n")
     (line,) = DlcliError("a\nb\x1b[2J\u202e\ud800").lines()
     assert line == r"error: a\nb\x1b[2J\u202e\ud800"
 
