@@ -21,6 +21,8 @@ STATUSES = ("running", "complete", "stopped", "interrupted", "diverged", "failed
 MAX_JSON = 1 << 24
 """The largest JSON file of a run that is read, in bytes."""
 
+REMEDY = "the checkpoints are not concerned: delete it and resume the run"
+
 NO_RUN = "train one first: dlcli train configs/digits.yaml"
 
 
@@ -86,9 +88,9 @@ class Run:
         try:
             found = json.loads(fsio.read_regular(path, MAX_JSON, CheckpointError))
         except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{path}: is damaged: {error}; the checkpoints are not concerned") from None
+            raise CheckpointError(f"{path}: is damaged: {error}; {REMEDY}") from None
         if not isinstance(found, dict):
-            raise CheckpointError(f"{path}: is damaged: got {quote(found)}, expected an object")
+            raise CheckpointError(f"{path}: is damaged: got {quote(found)}, expected an object; {REMEDY}")
         return found
 
 
@@ -116,11 +118,19 @@ def claim(parent: Path, name: str, config_sha256: str) -> Run:
 
 
 def claim_exactly(path: Path) -> Run:
-    """That directory and no other; BusyError where it is there already."""
+    """That directory and no other; BusyError where it holds more than a start that was killed may have left."""
     fsio.make_dirs(path.parent)
-    if not fsio.claim_dir(path) and (not path.is_dir() or any(path.iterdir())):
+    if not fsio.claim_dir(path) and not _unbegun(path):
         raise BusyError(f"{path}: exists already; add --resume to continue it, or choose another --run-dir")
     return Run(path)
+
+
+def _unbegun(path: Path) -> bool:
+    """Whether a directory holds nothing but what is written before a run's config, which makes it a run."""
+    if not path.is_dir():
+        return False
+    left = [p for p in path.iterdir() if not p.name.startswith(fsio.TEMP_PREFIX)]
+    return all(p.name in (".lock", "run.json") or (p.name == "checkpoints" and not any(p.iterdir())) for p in left)
 
 
 def all_runs(parent: Path) -> list[Run]:
@@ -131,12 +141,13 @@ def all_runs(parent: Path) -> list[Run]:
         return []
     except OSError as error:
         raise OutputError(f"{parent}: cannot be read: {os.strerror(error.errno or 0).lower()}") from None
-    return sorted((r for r in entries if r.exists()), key=lambda r: (_started(r), _natural(r.path.name)))
+    return sorted((r for r in entries if r.exists()), key=lambda r: (_fact(r, "start"), _natural(r.path.name)))
 
 
-def _started(run: Run) -> str:
+def _fact(run: Run, name: str) -> str:
+    """A fact of run.json as text; empty where it is missing or the file is damaged."""
     try:
-        return str(run.facts().get("start", ""))
+        return str(run.facts().get(name, ""))
     except CheckpointError:
         return ""
 
@@ -148,7 +159,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def same_config(parent: Path, config_sha256: str) -> Run | None:
     """The newest run of that resolved config."""
-    found = [r for r in all_runs(parent) if r.facts().get("config_sha256") == config_sha256]
+    found = [r for r in all_runs(parent) if _fact(r, "config_sha256") == config_sha256]
     return found[-1] if found else None
 
 

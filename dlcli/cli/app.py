@@ -10,9 +10,9 @@ import tempfile
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from dlcli.core.errors import MAX_LINE, DlcliError, OutputError, ResourceError, UsageError, escape, quote, suggest
+from dlcli.core.errors import DlcliError, OutputError, ResourceError, UsageError, escape, shorten
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 """What tells a BLAS its threads; all are set to 1 before NumPy is imported, whatever the environment says."""
@@ -53,7 +53,7 @@ def _guarded() -> int:
         if error.errno is None:
             return _bug(error)
         where = f"{escape(str(error.filename))}: " if error.filename else ""
-        render.err(f"error: {where}{os.strerror(error.errno).lower()}"[:MAX_LINE])
+        render.err(shorten(f"error: {where}{os.strerror(error.errno).lower()}"))
         return ResourceError.code if error.errno in OUT_OF_RESOURCES else OutputError.code
     except Exception as error:
         if "can't start new thread" in str(error):
@@ -67,6 +67,7 @@ def run(arguments: list[str]) -> int:
     from typer import Exit, TyperException
     from typer.main import get_command
 
+    from dlcli.cli import usage
     from dlcli.cli.commands import app
 
     if sum(map(len, arguments)) > 100_000 or len(arguments) > 5_000:
@@ -75,33 +76,13 @@ def run(arguments: list[str]) -> int:
         )
     command = get_command(app)
     try:
+        usage.check(command, arguments)
         result = command.main(arguments, prog_name="dlcli", standalone_mode=False)
     except Exit as end:
         return end.exit_code
     except TyperException as error:
-        raise UsageError(_usage(error)) from None
+        raise UsageError(usage.message(error, command, arguments)) from None
     return result if isinstance(result, int) else 0
-
-
-def _usage(error: Any) -> str:
-    """What the parser found wrong, in one line."""
-    kind, context = type(error).__name__, getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "dlcli"
-    help_hint = f"see '{path} --help'"
-    if kind == "NoSuchOption":
-        known = [o for p in context.command.params for o in p.opts if o.startswith("--")] if context else []
-        hint = suggest(error.option_name, known)
-        return f"unknown option {quote(error.option_name)}; {hint if hint.startswith('did') else help_hint}"
-    if kind == "MissingParameter":
-        name = (error.param.metavar or error.param.name or "").upper() if error.param is not None else ""
-        return f"{path}: missing argument {name}; {help_hint}"
-    message = escape(" ".join(error.format_message().split())).rstrip(".")
-    if message.startswith("No such command") and context is not None:
-        wrong = context.args[0] if context.args else message.split("'")[1]
-        wrong = message.split("'")[1] if "'" in message else wrong
-        hint = suggest(wrong, context.command.list_commands(context))
-        return f"unknown command {quote(wrong)}; {hint if hint.startswith('did') else help_hint}"
-    return f"{message[:1].lower()}{message[1:]}; {help_hint}"
 
 
 def _require_versions() -> None:

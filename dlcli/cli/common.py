@@ -69,8 +69,8 @@ def checked_name(name: str | None) -> str | None:
 
 
 def exclusive(**given: Any) -> None:
-    """UsageError where more than one of the options is given."""
-    used = ["--" + name.replace("_", "-") for name, value in given.items() if value]
+    """UsageError where more than one of the options, or arguments in capitals, is given."""
+    used = [name if name.isupper() else "--" + name.replace("_", "-") for name, value in given.items() if value]
     if len(used) > 1:
         raise UsageError(f"{' and '.join(used)} exclude each other; give one of them")
 

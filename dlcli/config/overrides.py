@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
 from dlcli.config import annotations as ann
 from dlcli.config.reader import component_options, section_options
-from dlcli.config.schema import Config
+from dlcli.config.schema import Config, Data, Train
 from dlcli.config.yamlfile import Document, Mark, Path, parse
 from dlcli.core.errors import MAX_VALUE, ConfigError, UsageError, quote, suggest
 from dlcli.core.options import Option
+from dlcli.core.registry import Registry
 
 Spellings = list[tuple[str, ...]]
 """The ways to write a path: each component's name may stand in it or be left out."""
@@ -41,6 +43,16 @@ def apply(document: Document, overrides: Sequence[str]) -> None:
             _replace(document, path, change, Mark(0, i, label))
     if problems:
         raise ConfigError(*problems)
+
+
+def usual_keys() -> dict[str, str]:
+    """The keys of the top, of data and train, and of any optimizer, by their last segment: `lr` to `optimizer.lr`."""
+    import_module("dlcli.optim")
+    registry = Registry.all["optimizers"]
+    steps = [o for entry in registry.entries() for o in component_options(entry, registry)]
+    sections = {"data": section_options(Data), "train": section_options(Train), "optimizer": steps}
+    inner = {o.name: f"{section}.{o.name}" for section, declared in sections.items() for o in declared}
+    return {o.name: o.name for o in section_options(Config)} | inner
 
 
 def settable(annotation: Any, value: Any, path: Path, spellings: Spellings) -> Iterator[tuple[Path, Spellings]]:
@@ -90,7 +102,10 @@ def _find(document: Document, key: str) -> Path | str:
     hint = suggest(key, [".".join(s) for s in beside if len(s) == len(wanted)])
     if hint.startswith("did you mean"):
         return hint
-    return suggest(".".join(wanted[: known + 1]), [".".join(s) for s in beside if len(s) == known + 1])
+    inside = [".".join(s) for s in beside if len(s) == known + 1]
+    if not inside:
+        return f"{quote('.'.join(wanted[:known]))} has no keys inside, set it as a whole"
+    return suggest(".".join(wanted[: known + 1]), inside)
 
 
 def _replace(document: Document, path: Path, change: Document, mark: Mark) -> None:

@@ -50,6 +50,10 @@ def _read_file(name: str) -> tuple[str, bytes]:
         # Without O_NONBLOCK, opening a FIFO waits for its writer.
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
+        if os.path.islink(name):  # noqa: PTH114
+            raise ConfigError(
+                f"{name}: is a link to {quote(str(Path(name).readlink()))}, which does not exist"
+            ) from None
         raise ConfigError(f"{name}: no such file; {_neighbour(Path(name))}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

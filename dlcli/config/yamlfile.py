@@ -156,7 +156,8 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
                     event.start_mark, f"anchor {quote('&' + event.anchor)}: anchors are not allowed; remove it"
                 )
             if event.tag is not None:
-                self.problem(event.start_mark, f"tag {quote(event.tag)}: tags are not allowed; remove it")
+                written = event.tag.replace("tag:yaml.org,2002:", "!!")
+                self.problem(event.start_mark, f"tag {quote(written)}: tags are not allowed; remove it")
             event.anchor = event.tag = None
             if isinstance(event, ScalarEvent):
                 event.implicit = (True, True)

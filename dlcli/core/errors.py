@@ -25,16 +25,29 @@ def quote(value: object) -> str:
     return f"'{text}'" if isinstance(value, str) else text
 
 
-def suggest(wrong: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the one near name, else at most eight that exist."""
+def shorten(line: str) -> str:
+    """A line of at most `MAX_LINE` characters: the middle goes, for it begins with the place and ends with the way out."""
+    half = (MAX_LINE - 5) // 2
+    return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
+
+
+def nearest(wrong: str, names: Iterable[str]) -> str | None:
+    """The one name that was probably meant, if any: the same but for case and dashes, else a close match."""
     names = list(names)
     same = [n for n in names if n.lower().replace("-", "_") == wrong.lower().replace("-", "_")]
     near = same or get_close_matches(wrong, names, n=1, cutoff=0.75)
     if not near:
         lowered = {n.lower(): n for n in names}
         near = [lowered[n] for n in get_close_matches(wrong.lower(), lowered, n=1, cutoff=0.75)]
-    if near:
-        return f"did you mean '{near[0]}'?"
+    return near[0] if near else None
+
+
+def suggest(wrong: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the one near name, else at most eight that exist."""
+    names = list(names)
+    near = nearest(wrong, names)
+    if near is not None:
+        return f"did you mean '{near}'?"
     if not names:
         return "no name is known here"
     shown = ", ".join(sorted(names)[:8])
@@ -54,9 +67,8 @@ class DlcliError(Exception):
         super().__init__("; ".join(self.problems))
 
     def lines(self) -> list[str]:
-        """Each problem as the one line that is printed, at most `MAX_LINE` characters."""
-        full = [f"error: {p}" for p in self.problems]
-        return [line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..." for line in full]
+        """Each problem as the one line that is printed."""
+        return [shorten(f"error: {problem}") for problem in self.problems]
 
 
 class UsageError(DlcliError):

@@ -118,8 +118,12 @@ def bounds(annotation: Any) -> list[str]:
         for bound in parts:
             for kind, sign, attr in ((Gt, ">", "gt"), (Ge, ">=", "ge"), (Lt, "<", "lt"), (Le, "<=", "le")):
                 if isinstance(bound, kind):
-                    words.append(f"{sign} {getattr(bound, attr):g}")
+                    words.append(f"{sign} {_plain(getattr(bound, attr))}")
     return words
+
+
+def _plain(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 class Example(NamedTuple):

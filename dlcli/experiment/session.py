@@ -12,7 +12,7 @@ from dlcli.config.load import load_config
 from dlcli.config.resolved import differences, to_yaml
 from dlcli.config.schema import Config
 from dlcli.core import fsio
-from dlcli.core.errors import CheckpointError, ConfigError, DivergedError, DlcliError
+from dlcli.core.errors import CheckpointError, ConfigError, DivergedError, DlcliError, quote
 from dlcli.core.lock import RunLock
 from dlcli.data.dataset import Access
 from dlcli.experiment import environment
@@ -129,7 +129,7 @@ class Session:
 
     def _due(self, step: int) -> bool:
         if self.steps_between is not None:
-            return step // self.steps_between > self.saved_step // self.steps_between
+            return step // self.steps_between > max(self.saved_step, 0) // self.steps_between
         return time.monotonic() - self.saved_at >= self.every.value
 
     def save(self, best: bool = False) -> None:
@@ -316,7 +316,13 @@ def same_or_fail(run: Run, config: Config) -> None:
     if changed:
         raise ConfigError(
             *(
-                f"{run.config_file}: {key}: got {new!r} now, expected {old!r} as in the run; resuming accepts no change"
+                f"{run.config_file}: {key}: got {_brief(new)} now, expected {_brief(old)} as in the run; "
+                "resuming accepts no change"
                 for key, old, new in changed[:20]
             )
         )
+
+
+def _brief(value: Any) -> str:
+    """A value of a config as a message shows it; lists differ in their length where they are told as a whole."""
+    return f"{len(value)} entries" if isinstance(value, list) else quote(value)

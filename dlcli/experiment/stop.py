@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ _UNITS = {"": 1.0, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 def parse_time(text: str) -> float:
     """`90`, `90 s`, `15 min` or `1.5 h` in seconds; UsageError otherwise."""
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|min|m|h)?\s*", text)
-    if found is None or float(found[1]) <= 0:
+    if found is None or not 0 < float(found[1]) < math.inf:
         raise UsageError(f"--max-time: got {quote(text)}, expected a time such as '90 s', '15 min' or '1.5 h'")
     return float(found[1]) * _UNITS[found[2] or ""]
 

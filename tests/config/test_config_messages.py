@@ -4,7 +4,7 @@ import pytest
 from small_config import edited, problems
 
 MESSAGES = [
-    ("seed: 3", "seed: -1", "c.yaml:1:7: seed: got -1, expected an integer >= 0 and < 9.22337e+18"),
+    ("seed: 3", "seed: -1", "c.yaml:1:7: seed: got -1, expected an integer >= 0 and < 9223372036854775808"),
     ("seed: 3", "sed: 3", "c.yaml:1:1: sed: unknown key; did you mean 'seed'?"),
     (
         "seed: 3",

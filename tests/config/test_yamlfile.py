@@ -68,10 +68,10 @@ REFUSED = [
     ("a: *x", "F:1:4: alias '*x': aliases are not allowed; write the value out"),
     ("<<: {a: 1}", "F:1:1: merge keys are not allowed; write the values out"),
     ("a: !foo 1", "F:1:4: tag '!foo': tags are not allowed; remove it"),
-    ("a: !!int abc", "F:1:4: tag 'tag:yaml.org,2002:int': tags are not allowed; remove it"),
+    ("a: !!int abc", "F:1:4: tag '!!int': tags are not allowed; remove it"),
     (
         "a: !!python/object/apply:os.system [x]",
-        "F:1:4: tag 'tag:yaml.org,2002:python/object/apply:os.system': tags are not allowed; remove it",
+        "F:1:4: tag '!!python/object/apply:os.system': tags are not allowed; remove it",
     ),
     ("a: " + "[" * 40, "F:1:35: nested deeper than 32 levels"),
     ("? [a]\n: 1", "F:1:3: a key is a list or mapping, expected a name"),
