@@ -7,7 +7,8 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dlcli.core import fsio
@@ -63,6 +64,15 @@ class RunLock:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    @contextmanager
+    def released_on_failure(self) -> Iterator[None]:
+        """Gives the lock back where the block does not come to its end."""
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
 
     def _owner(self) -> str:
         pid, _, host = os.pread(self.fd, 300, 0).decode("utf-8", "replace").strip().partition(" ")

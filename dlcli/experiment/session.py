@@ -12,7 +12,7 @@ from dlcli.config.load import load_config
 from dlcli.config.resolved import differences, to_yaml
 from dlcli.config.schema import Config
 from dlcli.core import fsio
-from dlcli.core.errors import CheckpointError, ConfigError, DivergedError, DlcliError, quote
+from dlcli.core.errors import BusyError, CheckpointError, ConfigError, DivergedError, DlcliError, quote
 from dlcli.core.lock import RunLock
 from dlcli.data.dataset import Access
 from dlcli.experiment import environment
@@ -73,25 +73,25 @@ class Session:
         began, before = time.monotonic(), self.seconds
         trainer, first = self.experiment.trainer, self.experiment.trainer.state.step
         early = False
-        self.journal = journal.Journal(self.run.metrics_file)
         try:
-            reason = stop.reason(first)
-            if self._finished() or reason is not None:
-                early = reason is None and trainer.state.epoch < trainer.plan.epochs
-            else:
-                for done in trainer.run():
-                    self.seconds = before + time.monotonic() - began
-                    if isinstance(done, StepDone):
-                        view.step(done)
-                        reason = stop.reason(done.step)
-                        self._after_step(done, reason is not None)
-                    else:
-                        self._after_epoch(done, view)
-                        early = self.experiment.monitor.exhausted(done.step)
-                        reason = stop.reason(done.step) if not self._finished() else None
-                    if reason is not None or early:
-                        break
-            self._end(reason or "complete", first, before)
+            with journal.Journal(self.run.metrics_file) as self.journal:
+                reason = stop.reason(first)
+                if self._finished() or reason is not None:
+                    early = reason is None and trainer.state.epoch < trainer.plan.epochs
+                else:
+                    for done in trainer.run():
+                        self.seconds = before + time.monotonic() - began
+                        if isinstance(done, StepDone):
+                            view.step(done)
+                            reason = stop.reason(done.step)
+                            self._after_step(done, reason is not None)
+                        else:
+                            self._after_epoch(done, view)
+                            early = self.experiment.monitor.exhausted(done.step)
+                            reason = stop.reason(done.step) if not self._finished() else None
+                        if reason is not None or early:
+                            break
+                self._end(reason or "complete", first, before)
         except DivergedError:
             self._record("diverged", first, before)
             raise
@@ -99,7 +99,6 @@ class Session:
             self._record("failed", first, before)
             raise
         finally:
-            self.journal.close()
             self.lock.release()
         return Outcome(self.run, reason or "complete", trainer.state.step, self.total, stop.signal, early)
 
@@ -137,6 +136,25 @@ class Session:
         keep = self.experiment.config.train.checkpoint.keep
         checkpoint.save(self.run.checkpoints, self.snapshot(self.journal.sync()), keep, best, self.note)
         self.saved_at, self.saved_step = time.monotonic(), self.experiment.trainer.state.step
+
+    def go_to(self, path: Path, snapshot: checkpoint.Snapshot, exact: bool) -> None:
+        """Take the state of a checkpoint, and cut the metrics back to it; CheckpointError where it does not fit."""
+        experiment, meta = self.experiment, snapshot.meta
+        if exact:
+            _same_numerics(meta["env"], path)
+        files = experiment.splits.files
+        changed = [name for name in files if meta["data"].get(name) != files[name]]
+        if changed:
+            raise CheckpointError(
+                f"{path}: the data differs from what the run was trained on: {', '.join(changed[:3])}"
+            )
+        fit(experiment, snapshot, path)
+        journal.repair(self.run.metrics_file, meta["metrics_lines"], snapshot.step, self.note)
+        experiment.restore(meta, snapshot.arrays)
+        # Stopped between the last step of an epoch and its figures: the checkpoint with them is still due.
+        self.saved_step = snapshot.step - (experiment.trainer.state.batch == len(experiment.trainer.batches))
+        seconds = (row.get("seconds") or 0.0 for row in journal.read(self.run.metrics_file))
+        self.seconds = self.epoch_began = max(seconds, default=0.0)
 
     def snapshot(self, metrics_lines: int) -> checkpoint.Snapshot:
         """The whole state; nothing in it differs between two runs of one config."""
@@ -219,19 +237,22 @@ def begin(
     run = claimed()
     lock = run.lock(note)
     lock.acquire()
-    fsio.make_dirs(run.checkpoints)
-    facts = {
-        "status": "running",
-        "start": now(),
-        "command": command,
-        "config_sha256": experiment.config.sha256,
-        "seed": experiment.config.seed,
-        "code": dict(code),
-        "data": experiment.splits.files,
-        **environment.facts(threads),
-    }
-    run.write_facts(facts)
-    fsio.write_atomic(run.config_file, to_yaml(experiment.config).encode())
+    with lock.released_on_failure():
+        if run.exists():
+            raise BusyError(f"{run.path}: another process was faster; add --resume to show or continue its run")
+        fsio.make_dirs(run.checkpoints)
+        facts = {
+            "status": "running",
+            "start": now(),
+            "command": command,
+            "config_sha256": experiment.config.sha256,
+            "seed": experiment.config.seed,
+            "code": dict(code),
+            "data": experiment.splits.files,
+            **environment.facts(threads),
+        }
+        run.write_facts(facts)
+        fsio.write_atomic(run.config_file, to_yaml(experiment.config).encode())
     return Session(run, lock, experiment, note, facts)
 
 
@@ -245,36 +266,34 @@ def resume(
     """
     lock = run.lock(note)
     lock.acquire()
-    fsio.sweep(run.path)
-    config = stored_config(run)
-    facts = run.facts()
-    require_code(facts.get("code", {}), code, str(run.path))
-    fsio.make_dirs(run.checkpoints)
-    found = checkpoint.newest(run.checkpoints, config.sha256, note, owner=True)
-    experiment = assemble(config, load_data(config, access), threads)
-    facts |= {"code": dict(code), "config_sha256": config.sha256}
-    session = Session(run, lock, experiment, note, facts)
-    if found is None:
-        _start_over(run, note)
-    else:
-        path, snapshot = found
-        if exact:
-            _same_numerics(snapshot.meta["env"], path)
-        if snapshot.meta["data"] != experiment.splits.files:
-            changed = [n for n in experiment.splits.files if snapshot.meta["data"].get(n) != experiment.splits.files[n]]
-            raise CheckpointError(
-                f"{path}: the data differs from what the run was trained on: {', '.join(changed[:3])}"
-            )
-        fit(experiment, snapshot, path)
-        journal.repair(run.metrics_file, snapshot.meta["metrics_lines"], snapshot.step, note)
-        experiment.restore(snapshot.meta, snapshot.arrays)
-        session.saved_step = snapshot.step
-        session.seconds = session.epoch_began = max(
-            (r.get("seconds") or 0.0 for r in journal.read(run.metrics_file)), default=0.0
-        )
-    run.write_facts(facts | {"status": "running", "resumed": [*facts.get("resumed", []), now()]})
-    session.facts = run.facts()
+    with lock.released_on_failure():
+        fsio.sweep(run.path)
+        config = stored_config(run)
+        facts = run.facts()
+        require_code(facts.get("code", {}), code, str(run.path))
+        fsio.make_dirs(run.checkpoints)
+        found = _newest(run, config, note)
+        experiment = assemble(config, load_data(config, access), threads)
+        facts |= {"code": dict(code), "config_sha256": config.sha256}
+        session = Session(run, lock, experiment, note, facts)
+        if found is None:
+            _start_over(run, note)
+        else:
+            session.go_to(*found, exact)
+        facts |= {"status": "running", "resumed": [*facts.get("resumed", []), now()]}
+        run.write_facts(facts)
     return session
+
+
+def _newest(run: Run, config: Config, note: Note) -> tuple[Path, checkpoint.Snapshot] | None:
+    """The checkpoint to continue from; ConfigError where all are of another config than the run has now."""
+    try:
+        return checkpoint.newest(run.checkpoints, config.sha256, note, owner=True)
+    except CheckpointError:
+        other = checkpoint.newest(run.checkpoints, None, lambda text: None)
+        if other is not None:
+            unchanged(other[1].meta["config"], config.resolved(), run.config_file)
+        raise
 
 
 def fit(experiment: Experiment, snapshot: checkpoint.Snapshot, path: Path) -> None:
@@ -310,15 +329,14 @@ def _same_numerics(recorded: Mapping[str, Any], path: Path) -> None:
             )
 
 
-def same_or_fail(run: Run, config: Config) -> None:
-    """ConfigError naming the keys in which `config` differs from the one of the run."""
-    changed = differences(stored_config(run).resolved(), config.resolved())
+def unchanged(old: dict[str, Any], new: dict[str, Any], where: Path) -> None:
+    """ConfigError naming the keys in which two resolved configs differ, the run's own and the one to resume with."""
+    changed = differences(old, new)
     if changed:
         raise ConfigError(
             *(
-                f"{run.config_file}: {key}: got {_brief(new)} now, expected {_brief(old)} as in the run; "
-                "resuming accepts no change"
-                for key, old, new in changed[:20]
+                f"{where}: {key}: got {_brief(b)} now, expected {_brief(a)} as in the run; resuming accepts no change"
+                for key, a, b in changed[:20]
             )
         )
 

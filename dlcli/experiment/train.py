@@ -65,7 +65,8 @@ def train(
     earlier = _earlier(config, where)
     if resume and earlier is not None:
         if where.run_dir is not None:
-            sessions.same_or_fail(earlier, config)
+            stored = sessions.stored_config(earlier)
+            sessions.unchanged(stored.resolved(), config.resolved(), earlier.config_file)
         return _continue(earlier, hashes, access, where, note, watch)
     if not resume and where.run_dir is not None and where.run_dir.exists():
         raise BusyError(f"{where.run_dir}: exists already; add --resume to continue it, or choose another --run-dir")
