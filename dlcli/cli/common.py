@@ -16,10 +16,10 @@ ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A config file, a run directory, or - for stdin.")
 ]
 RunArgument = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="A run: path, name, unique prefix, or latest (the default).")
+    str | None, typer.Argument(metavar="RUN", help="A run: path, name, unique prefix, or latest (the default).")
 ]
 CheckpointArgument = Annotated[
-    str | None, typer.Argument(metavar="[RUN|CKPT]", help="A run or a checkpoint file; by default the newest run.")
+    str | None, typer.Argument(metavar="RUN|CKPT", help="A run or a checkpoint file; by default the newest run.")
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -43,6 +43,20 @@ ThreadsOption = Annotated[
     ),
 ]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Never open a socket.")]
+
+
+def group(about: str) -> typer.Typer:
+    """A command made of commands; alone it shows its help."""
+    app = typer.Typer(help=about, invoke_without_command=True)
+
+    @app.callback()
+    def alone(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            from dlcli.cli import render
+
+            render.out(context.get_help())
+
+    return app
 
 
 def parent_of(runs: Path | None) -> Path:

@@ -11,7 +11,7 @@ import typer
 from dlcli.cli import common, render, show
 from dlcli.core.errors import BusyError, UsageError, quote, suggest
 
-app = typer.Typer(help="Resolved configs, the JSON Schema for editors, starter configs.", no_args_is_help=True)
+app = common.group("Resolved configs, the JSON Schema for editors, starter configs.")
 
 
 @app.command("show")
@@ -48,11 +48,9 @@ def schema(code: common.CodeOption = None) -> None:
 @app.command("new")
 def new(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A shipped config; without it, lists them.")
+        str | None, typer.Argument(metavar="NAME", help="A shipped config; without it, lists them.")
     ] = None,
-    path: Annotated[
-        Path | None, typer.Argument(metavar="[PATH]", help="Where to write it (default: NAME.yaml).")
-    ] = None,
+    path: Annotated[Path | None, typer.Argument(metavar="PATH", help="Where to write it (default: NAME.yaml).")] = None,
 ) -> None:
     """Write a shipped config as a start for your own."""
     shipped = _shipped()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,7 +12,7 @@ from dlcli.cli import common, render, show
 from dlcli.cli.charts import bytes_text, half_blocks, number, table
 from dlcli.core.errors import DataError, UsageError
 
-app = typer.Typer(help="The data cache: what is there, fetch, verify, import, look.", no_args_is_help=True)
+app = common.group("The data cache: what is there, fetch, verify, import, look.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="mnist or fashion-mnist.")]
 
 
@@ -27,7 +27,7 @@ def list_(json: common.JsonOption = False) -> None:
     load_components()
     access = _access()
     cached = {name: [f.state for f in files] for name, files in list_cached(access).items()}
-    found = []
+    found: list[dict[str, Any]] = []
     for entry in datasets.entries():
         states = cached.get(entry.name)
         where = str(folder_of(source_named(entry.name), access)) if states is not None else None
@@ -36,7 +36,10 @@ def list_(json: common.JsonOption = False) -> None:
     if json:
         common.emit_json({"datasets": found})
     else:
-        render.out(table(["name", "state", "about"], [[f["name"], f["state"], f["about"]] for f in found], align="lll"))
+        names, states = [f["name"] for f in found], [f["state"] for f in found]
+        used = max(map(len, names)) + max(map(len, states)) + 4
+        abouts = [render.brief(f["about"], used) for f in found]
+        render.out(table(["name", "state", "about"], zip(names, states, abouts, strict=True), align="lll"))
 
 
 def _state(states: Sequence[str]) -> str:
@@ -57,7 +60,7 @@ def fetch(name: NameArgument, offline: common.OfflineOption = False) -> None:
 
 
 @app.command("verify")
-def verify(name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="By default all.")] = None) -> None:
+def verify(name: Annotated[str | None, typer.Argument(metavar="NAME", help="By default all.")] = None) -> None:
     """Check the cached files against their sha256."""
     from dlcli.data import cache
 
@@ -82,10 +85,10 @@ def verify(name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="By
 def import_(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with the four .gz files.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="mnist or fashion-mnist (default: what the files are).")
+        str | None, typer.Option("--name", metavar="NAME", help="mnist or fashion-mnist (default: what the files are).")
     ] = None,
 ) -> None:
-    """Copy a data set's files from a folder into the cache, after verifying them."""
+    """Verify files in a folder and copy them into the cache."""
     from dlcli.data import cache
 
     source, paths = cache.import_folder(name, folder, _access())
@@ -95,7 +98,7 @@ def import_(
 
 @app.command("path")
 def path(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="By default the cache folder.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="By default the cache folder.")] = None,
 ) -> None:
     """Print the folder of the cache, or of one data set in it."""
     from dlcli.data.cache import cache_folder, folder_of, source_named
@@ -110,7 +113,7 @@ def show_(
     index: Annotated[
         list[int] | None, typer.Option("--index", min=0, metavar="I", help="Which sample; repeatable.")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="train or test.")] = "train",
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which split.")] = "train",
     offline: common.OfflineOption = False,
 ) -> None:
     """Draw samples of a data set; tables are printed."""
@@ -118,8 +121,6 @@ def show_(
     from dlcli.experiment.assemble import raw_data
     from dlcli.experiment.plugins import load_components
 
-    if split not in ("train", "test"):
-        raise UsageError(f"--split: got '{split}', expected train or test")
     load_components()
     with show.downloads() as progress:
         loaded = raw_data(name, Access.from_environment(offline, progress, show.note))
@@ -142,7 +143,7 @@ def _sample(loaded: Any, samples: Any, i: int) -> str:
         else ", ".join(number(v) for v in y.flat)
     )
     if x.ndim == 3 and x.shape[0] == 1:
-        return f"#{i}: {label}\n{half_blocks(x[0])}"
+        return f"#{i}: {label}\n{half_blocks(x[0], color=render.colored())}"
     return f"#{i}: {label}\n{' '.join(number(float(v)) for v in x.flat)}"
 
 

@@ -8,6 +8,7 @@ import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import confusion, half_blocks, number, percent, side_by_side, table
+from dlcli.core.errors import escape
 
 if TYPE_CHECKING:
     from dlcli.experiment.evaluate import Evaluated
@@ -33,7 +34,7 @@ def eval_(
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,
 ) -> None:
-    """Loss and metrics of a checkpoint on one split."""
+    """Loss and metrics on one split; confusion matrix, worst samples."""
     from dlcli.data.dataset import Access
     from dlcli.experiment import evaluate as engine
 
@@ -42,13 +43,12 @@ def eval_(
         access = Access.from_environment(offline, progress, show.note)
         found = engine.evaluate(opened, split, access, common.cores(threads), show.note)
     if json:
-        common.emit_json(found.document())
+        common.emit_json({**found.document(), **({"worst": found.worst(worst)} if worst else {})})
     else:
         render.out(_text(found, worst))
     if found.split != "test" and found.opened.run is not None and found.has_test:
-        show.note(
-            f"next   dlcli eval {found.opened.run.path} --split test   (each opening of the test set is recorded)"
-        )
+        command = show.command("eval", found.opened.run.path, "--split", "test", code=code)
+        show.note(f"next   {command}   (each opening of the test set is recorded)")
 
 
 def _text(found: Evaluated, worst: int) -> str:
@@ -77,12 +77,16 @@ def _text(found: Evaluated, worst: int) -> str:
 
 def _worst(found: Evaluated, n: int) -> str:
     """The n samples that the network is most wrong about, drawn where they are images."""
-    rows, names = found.worst(n), found.names()
+    rows, inputs = found.worst(n), found.samples.inputs
     if not rows:
         return "no sample is classified wrongly"
-    captions = [f"#{i} is {names[t]}, taken for {names[p]} ({percent(share, 0)})" for i, t, p, share in rows]
-    inputs = found.samples.inputs
+    if "probability" not in rows[0]:
+        values = [
+            [f"#{row['index']}", *(", ".join(map(number, row[k])) for k in ("target", "predicted"))] for row in rows
+        ]
+        return table(["sample", "true", "predicted"], values, align="lrr")
     if inputs.ndim != 4 or inputs.shape[1] != 1:
-        return "\n".join(captions)
-    short = [f"#{i}: {names[t]} as {names[p]}" for i, t, p, _ in rows]
-    return side_by_side([half_blocks(inputs[i, 0]) for i, *_ in rows], short, 100)
+        lines = "#{index} is {target}, taken for {predicted} ({probability:.0%})"
+        return "\n".join(escape(lines.format(**row)) for row in rows)
+    drawn = [half_blocks(inputs[row["index"], 0], color=render.colored()) for row in rows]
+    return side_by_side(drawn, ["#{index}: {target} as {predicted}".format(**row) for row in rows], render.width())

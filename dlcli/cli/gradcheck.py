@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def gradcheck(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[CONFIG|RUN]", help="By default the newest run; where there is none, as --all."),
+        typer.Argument(metavar="CONFIG|RUN", help="By default the newest run; where there is none, as --all."),
     ] = None,
     layer: Annotated[
         str | None,
@@ -36,9 +36,9 @@ def gradcheck(
     runs: common.RunsOption = None,
     json: common.JsonOption = False,
 ) -> None:
-    """Compare analytic with numeric gradients, in float64; exit 10 where one is wrong.
+    """Compare analytic with numeric gradients, in float64.
 
-    With --code alone it checks what those files register.
+    A wrong one is exit code 10. With --code alone it checks what those files register.
     """
     common.exclusive(layer=layer, all=all_, CONFIG=target)
     if input_ is not None and layer is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textwrap import shorten
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +17,7 @@ def check(
     code: common.CodeOption = None,
     json: common.JsonOption = False,
 ) -> None:
-    """Parse, validate and infer shapes; needs no data and writes no files."""
+    """Validate a config and infer shapes, without data."""
     from dlcli.experiment.plugins import load_components
     from dlcli.experiment.prepare import prepare
 
@@ -43,13 +43,13 @@ def check(
     facts += [f"{found.parameters:,} parameters"] if found.shapes else []
     if found.steps_per_epoch is not None:
         facts.append(f"{found.steps_per_epoch:,} steps an epoch")
-    render.out(f"ok: {checked.document.source}: " + ", ".join(facts))
-    show.note(f"next   dlcli train {config}")
+    render.out(": ".join(["ok", checked.document.source, *([", ".join(facts)] if facts else [])]))
+    show.note(f"next   {show.command('train', config, changes=set_, code=code)}")
 
 
 def summary(
     target: Annotated[
-        str | None, typer.Argument(metavar="[CONFIG|RUN|CKPT]", help="What to show; by default the newest run.")
+        str | None, typer.Argument(metavar="CONFIG|RUN|CKPT", help="What to show; by default the newest run.")
     ] = None,
     set_: common.SetOption = None,
     code: common.CodeOption = None,
@@ -82,32 +82,31 @@ def summary(
 
 def configured(target: str | None, overrides: list[str], code: list[str], runs: Any) -> tuple[Any, Any]:
     """The config and data facts of a config file, a run or a checkpoint; by default of the newest run."""
-    from pathlib import Path
-
     from dlcli.config.doctor import diagnose
-    from dlcli.experiment.plugins import load_components
+    from dlcli.experiment.plugins import load_components, require_code
     from dlcli.experiment.prepare import prepare
+    from dlcli.runs import Run, find
 
     parent = common.parent_of(runs)
-    if target is None or target == "latest" or target.endswith(".npz") or (parent / target / "config.yaml").is_file():
+    if target is not None and target.endswith(".npz"):
         from dlcli.experiment.evaluate import open_checkpoint
-        from dlcli.runs import find
 
-        if target is not None and target.endswith(".npz"):
-            config = open_checkpoint(target, None, parent, code, show.note).config
-            return config, diagnose(config).check().info
+        config = open_checkpoint(target, None, parent, code, show.note).config
+        return config, diagnose(config).check().info
+    hashes = load_components(code, show.note)
+    if target is None or target == "latest" or Run(Path(target)).exists() or Run(parent / target).exists():
         run = find(target, parent)
         if target is None:
             show.note(f"run: {run.path}")
+        require_code(run.facts().get("code", {}), hashes, str(run.path), unchanged=False)
         target = str(run.path)
-    load_components(code, show.note)
-    config, found = prepare(str(Path(target)) if target != "-" else target, overrides, show.note)
+    config, found = prepare(target, overrides, show.note)
     return config, found.info
 
 
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="layers, losses, optimizers, schedules, initializers, ...")
+        str | None, typer.Argument(metavar="KIND", help="layers, losses, optimizers, schedules, initializers, ...")
     ] = None,
     code: common.CodeOption = None,
     json: common.JsonOption = False,
@@ -126,8 +125,8 @@ def list_(
         rows = [[e.name, engine.first_line(e), *([e.origin] if e.origin else [])] for e in registry.entries()]
         width = max(len(r[0]) for r in rows)
         lines = [
-            f"  {r[0]:<{width}}  {shorten(r[1], 110 - width, placeholder=' ...')}" + "".join(f"  ({o})" for o in r[2:])
-            for r in rows
+            f"  {name:<{width}}  {render.brief(about, width + 4)}" + "".join(f"  ({o})" for o in origin)
+            for name, about, *origin in rows
         ]
         blocks.append("\n".join([plural, *lines]))
     render.out("\n\n".join(blocks))
@@ -139,7 +138,7 @@ def describe(
     code: common.CodeOption = None,
     json: common.JsonOption = False,
 ) -> None:
-    """Show a component: formula, options with bounds and defaults, source, YAML example, file and line."""
+    """Show a component: formula, options, example, file and line."""
     from dlcli.experiment import inspect as engine
     from dlcli.experiment.plugins import load_components
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from textwrap import shorten
 from typing import TYPE_CHECKING, Self, TextIO
 
 from dlcli.cli.charts import bytes_text, number, percent, seconds_text
@@ -27,6 +30,22 @@ def out(text: str) -> None:
         # Outside a UTF-8 locale charts still need their characters, and a path must keep the bytes that it has.
         stream.buffer.write(text.encode("utf-8", "surrogateescape"))
     stream.flush()
+
+
+def colored() -> bool:
+    """Whether the result goes to a terminal that shows colours, and the user wants them."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
+    return not plain and sys.stdout is not None and sys.stdout.isatty()
+
+
+def width() -> int:
+    """The columns of the terminal that the result goes to; 100 where it goes to a file or a pipe."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def brief(text: str, used: int) -> str:
+    """The beginning of a text that fits a line of which `used` columns are taken."""
+    return shorten(text, max(20, width() - used), placeholder=" ...")
 
 
 def err(text: str) -> None:

@@ -9,12 +9,12 @@ import typer
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import curve, seconds_text, sparkline, table
 
-app = typer.Typer(help="The runs directory: what was trained, and how it went.", no_args_is_help=True)
+app = common.group("The runs directory: what was trained, and how it went.")
 
 
 @app.command("list")
 def list_(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="By default all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="By default all.")] = None,
     runs: common.RunsOption = None,
     sort: Annotated[
         str,
@@ -24,7 +24,7 @@ def list_(
     ] = "start",
     json: common.JsonOption = False,
 ) -> None:
-    """List runs: status, the config keys in which they differ, best, seconds, the loss, test figures."""
+    """List runs: status, what differs, best, time, loss, test figures."""
     from dlcli.experiment import listing
 
     rows = listing.overview(names or [], common.parent_of(runs), sort, show.note)

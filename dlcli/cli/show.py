@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,12 @@ def downloads() -> Iterator[render.DownloadProgress]:
         progress.close()
 
 
+def command(*words: object, code: Sequence[str] | None = None, changes: Sequence[str] | None = None) -> str:
+    """A command line to paste into a shell, with the `--code` files and `--set` changes that it needs."""
+    options = [("--set", change) for change in changes or ()] + [("--code", file) for file in code or ()]
+    return shlex.join(["dlcli", *map(str, words), *(word for option in options for word in option)])
+
+
 def figure(name: str, value: float | None) -> str:
     """A figure as tables show it: proportions in percent, everything else in four digits."""
     if value is None:
@@ -56,7 +63,7 @@ def is_share(name: str) -> bool:
     return last in metrics and metrics.get(last).proportion
 
 
-def training_summary(run: Run, result: dict[str, Any], early: bool) -> None:
+def training_summary(run: Run, result: dict[str, Any], early: bool, code: Sequence[str] | None) -> None:
     """The end of a training on stderr: the loss curve, best and final figures, what to do next."""
     from dlcli.training import journal
 
@@ -75,4 +82,4 @@ def training_summary(run: Run, result: dict[str, Any], early: bool) -> None:
     if best["value"] is not None:
         render.err(f"best   {best['metric']} {figure(best['metric'], best['value'])} at step {best['step']}")
     render.err(f"took   {seconds_text(result['seconds'])} for {result['steps']} steps")
-    render.err(f"next   dlcli eval {run.path}")
+    render.err(f"next   {command('eval', run.path, code=code)}")

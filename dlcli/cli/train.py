@@ -31,7 +31,7 @@ MaxTime = Annotated[
 def train(
     config: common.ConfigArgument,
     set_: common.SetOption = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name the run.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the run.")] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue the newest run of this config; show its result if it is complete."),
@@ -58,7 +58,7 @@ def train(
     with show.downloads() as progress:
         access = _access(offline, progress)
         done = engine.train(config, overrides, code or [], access, where, resume, show.note, _watch)
-    _report(done, json)
+    _report(done, json, code)
 
 
 def resume(
@@ -74,14 +74,14 @@ def resume(
     ] = False,
     json: common.JsonOption = False,
 ) -> None:
-    """Continue an interrupted run, to the same bits as if it had never stopped."""
+    """Continue an interrupted run to the bits of an unbroken one."""
     where = _where(runs, None, threads, max_steps, max_time)
     from dlcli.experiment import train as engine
 
     with show.downloads() as progress:
         access = _access(offline, progress)
         done = engine.resume(run, code or [], access, where, not allow_inexact, show.note, _watch)
-    _report(done, json)
+    _report(done, json, code)
 
 
 def _where(
@@ -110,16 +110,16 @@ def _watch(session: Session) -> Iterator[render.TrainingView]:
         yield view
 
 
-def _report(done: Trained, json: bool) -> None:
+def _report(done: Trained, json: bool, code: list[str] | None) -> None:
     from dlcli.experiment.stop import die_by
 
     outcome = done.outcome
     if outcome is not None and outcome.status != "complete":
         what = "interrupted" if outcome.status == "interrupted" else "stopped"
         at = f"{what} at step {outcome.step} of {outcome.steps}, saved"
-        show.note(f"{at}; continue with: dlcli resume {done.run.path}")
+        show.note(f"{at}; continue with: {show.command('resume', done.run.path, code=code)}")
     else:
-        show.training_summary(done.run, done.result, early=outcome is not None and outcome.early)
+        show.training_summary(done.run, done.result, outcome is not None and outcome.early, code)
     if outcome is None or outcome.signal is None:
         if json:
             common.emit_json({"run": str(done.run.path), **done.result})

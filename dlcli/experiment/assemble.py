@@ -166,12 +166,15 @@ def figures(evaluation: Evaluation, split: str) -> dict[str, float]:
     return {f"{split}.loss": evaluation.loss} | {f"{split}.{k}": v for k, v in evaluation.values.items()}
 
 
-def sample_batch(config: Config, info: DataInfo, size: int) -> tuple[Array, Array]:
-    """Inputs and targets drawn from the seed, shaped like the data: for checks that need none of it."""
+def sample_batch(config: Config, info: DataInfo, outputs: int, size: int) -> tuple[Array, Array]:
+    """Inputs and targets drawn from the seed, shaped like the data: for checks that need none of it.
+
+    Where only the rows of a file would tell how many classes there are, every one of the `outputs` is a class.
+    """
     rng = stream(config.seed, "sample")
     x = rng.standard_normal((size, *(info.input_shape or ())))
-    if info.classes is not None:
-        return x, rng.integers(0, info.classes, size)
+    if info.classes is not None or wanted_targets(config) == "classes":
+        return x, rng.integers(0, info.classes or outputs, size)
     return x, rng.standard_normal((size, *info.target_shape))
 
 

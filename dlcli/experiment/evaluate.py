@@ -15,7 +15,7 @@ from dlcli import runs
 from dlcli.config.load import parse_config
 from dlcli.config.schema import Config
 from dlcli.core.arena import Array
-from dlcli.core.errors import CheckpointError, ConfigError, UsageError, quote
+from dlcli.core.errors import CheckpointError, ConfigError, DataError, UsageError, quote
 from dlcli.data.batches import Normalizer
 from dlcli.data.dataset import Access, Samples
 from dlcli.experiment.assemble import Splits, build_metrics, build_network, load_data
@@ -56,7 +56,7 @@ class Evaluated:
     """Generating and learned parameters by name, where the data knows them and the model is one Linear."""
 
     def document(self) -> dict[str, Any]:
-        """The JSON of `eval --json`; figures that are not finite are null."""
+        """The JSON of `eval --json` without `worst`; figures that are not finite are null."""
         run = self.opened.run
         return {
             "run": str(run.path) if run else None,
@@ -84,18 +84,35 @@ class Evaluated:
         k = outputs.shape[1]
         return np.bincount(targets * k + outputs.argmax(axis=1), minlength=k * k).reshape(k, k)
 
-    def worst(self, n: int) -> list[tuple[int, int, int, float]]:
-        """The n samples that cost most, among those classified wrongly: (index, class, taken for, probability)."""
+    def worst(self, n: int) -> list[dict[str, Any]]:
+        """The n samples that the network is most wrong about: `index`, `target`, `predicted`.
+
+        Of classes, those that it gives the least probability, among the ones taken for another, whose `probability`
+        is told; of values, those farthest off.
+        """
         outputs, targets = self.evaluation.outputs, self.samples.targets
-        if outputs is None or targets.dtype.kind not in "iu":
+        if outputs is None:
             return []
         z = outputs.astype(np.float64)
+        if targets.dtype.kind not in "iu":
+            far = np.square(z - targets).reshape(len(z), -1).sum(axis=1)
+            order = np.argsort(-far, kind="stable")[:n]
+            return [{"index": int(i), "target": targets[i].tolist(), "predicted": outputs[i].tolist()} for i in order]
         z -= z.max(axis=1, keepdims=True)
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
         taken = outputs.argmax(axis=1)
         wrong = np.flatnonzero(taken != targets)
         order = wrong[np.argsort(p[wrong, targets[wrong]], kind="stable")][:n]
-        return [(int(i), int(targets[i]), int(taken[i]), float(p[i, taken[i]])) for i in order]
+        names = self.names()
+        return [
+            {
+                "index": int(i),
+                "target": names[targets[i]],
+                "predicted": names[taken[i]],
+                "probability": float(p[i, taken[i]]),
+            }
+            for i in order
+        ]
 
 
 def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Sequence[str], note: Note) -> Opened:
@@ -103,7 +120,8 @@ def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Seq
     hashes = load_components(code, note)
     file = _file(name, which)
     if file is not None:
-        folder = Run(file.resolve().parent.parent)
+        home = file.resolve().parent.parent
+        folder = Run(home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home)
         run = folder if folder.exists() and file.resolve().parent == folder.checkpoints.resolve() else None
         snapshot = checkpoint.read(file)
     else:
@@ -180,6 +198,7 @@ def evaluate(opened: Opened, split: str | None, access: Access, threads: int, no
     changed = [n for n, sha256 in splits.files.items() if opened.snapshot.meta.get("data", {}).get(n) != sha256]
     if changed:
         note(f"warning: the data has changed since the training: {', '.join(changed[:3])}")
+    _same_classes(opened, splits.info.class_names)
     network, normalizer = restore(opened, splits)
     metrics = build_metrics(config)
     evaluator = Evaluator(network, config.loss.build(), metrics, samples, normalizer, threads)
@@ -194,6 +213,14 @@ def evaluate(opened: Opened, split: str | None, access: Access, threads: int, no
     result = Evaluated(opened, split, samples, evaluation, intervals, names, splits.test is not None, comparison)
     _record(result, note)
     return result
+
+
+def _same_classes(opened: Opened, names: tuple[str, ...] | None) -> None:
+    """DataError where the classes of the data are no longer those that the outputs of the network stand for."""
+    learned = opened.snapshot.meta.get("class_names")
+    if learned != (names and list(names)):
+        got, expected = (", ".join(map(quote, some[:6])) if some else "no names" for some in (names, learned))
+        raise DataError(f"data.dataset: got the classes {got}, expected those of {opened.path}: {expected}")
 
 
 def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:

@@ -30,8 +30,8 @@ def of_config(config: Config, info: DataInfo, seed: int, threshold: float) -> Re
             f"{config.document.where(config.data.dataset.path)}: data.dataset: the file is not there, so the shape "
             "of a sample is not known; put it where the config names it"
         )
-    x, y = sample_batch(config, info, BATCH)
     network = build_network(config, info)
+    x, y = sample_batch(config, info, network.out_shape[0], BATCH)
     return Report(check_network(network, config.loss.build(), x, y, seed=seed, threshold=threshold).rows, threshold)
 
 

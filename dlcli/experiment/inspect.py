@@ -93,11 +93,11 @@ def kind_named(plural: str) -> Registry[Any]:
 
 
 def find(name: str) -> list[tuple[Registry[Any], Entry[Any]]]:
-    """Every component of that name; ConfigError with the near name where there is none."""
+    """Every component of that name; UsageError with the near name where there is none."""
     found = [(r, r.entry(name)) for r in Registry.all.values() if name in r]
     if not found:
         hint = suggest(name, [n for r in Registry.all.values() for n in r])
-        raise ConfigError(f"no component is called {quote(name)}; {hint}")
+        raise UsageError(f"no component is called {quote(name)}; {hint}")
     return found
 
 

@@ -38,8 +38,17 @@ def load_components(code: Sequence[str] = (), note: Callable[[str], None] = lamb
     for room in ROOMS:
         import_module(room)
     for point in metadata.entry_points(group=GROUP):
-        with Registry.origin(point.value):
-            point.load()
+        try:
+            with Registry.origin(point.value):
+                point.load()
+        except DlcliError:
+            raise
+        except Exception as error:
+            package = point.dist.name if point.dist is not None else point.value
+            what = f"{type(error).__name__}: {error}"
+            raise ConfigError(
+                f"installed package {quote(package)}: {point.value}: cannot be imported: {what}"
+            ) from error
     hashes = {}
     for file in code:
         path = Path(file)
@@ -51,12 +60,14 @@ def load_components(code: Sequence[str] = (), note: Callable[[str], None] = lamb
     return hashes
 
 
-def require_code(recorded: Mapping[str, str], given: Mapping[str, str], where: str) -> None:
-    """CheckpointError unless every code file that a run was trained with is given again, unchanged."""
+def require_code(recorded: Mapping[str, str], given: Mapping[str, str], where: str, *, unchanged: bool = True) -> None:
+    """CheckpointError unless every code file that a run was trained with is given again, `unchanged` if so asked."""
     for file, sha256 in recorded.items():
         if sha256 in given.values():
             continue
         same_name = [name for name in given if Path(name).name == Path(file).name]
+        if same_name and not unchanged:
+            continue
         if same_name:
             raise CheckpointError(
                 f"{where}: {same_name[0]} has sha256 {given[same_name[0]][:12]}..., expected {sha256[:12]}... as when "

@@ -268,9 +268,9 @@ def resume(
     lock.acquire()
     with lock.released_on_failure():
         fsio.sweep(run.path)
-        config = stored_config(run)
         facts = run.facts()
         require_code(facts.get("code", {}), code, str(run.path))
+        config = stored_config(run)
         fsio.make_dirs(run.checkpoints)
         found = _newest(run, config, note)
         experiment = assemble(config, load_data(config, access), threads)
