@@ -10,9 +10,9 @@ from dlcli.config.advice import advise
 from dlcli.config.components import Component
 from dlcli.config.diagnosis import Diagnosis, LayerShape
 from dlcli.config.memory import check_memory
-from dlcli.config.reader import dotted
 from dlcli.config.schema import NAME, NAME_WORDS, Config
 from dlcli.config.targets import wanted_targets
+from dlcli.config.yamlfile import dotted
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.options import Length
 from dlcli.data.dataset import DataInfo, Dataset

@@ -13,18 +13,16 @@ from annotated_types import Len
 
 from dlcli.config import annotations as ann
 from dlcli.config.components import Component
-from dlcli.config.yamlfile import Document, Mark, Path
-from dlcli.core.errors import MAX_VALUE, ConfigError, escape, quote, suggest
+from dlcli.config.yamlfile import Document, Mark, Path, dotted
+from dlcli.core.errors import ConfigError, quote, suggest
 from dlcli.core.options import MISSING, Option, options
 from dlcli.core.registry import Entry, Registry
 
+SPACE = "put a space after ':'"
+"""The way out where `lr:0.1` has become one word."""
+
 INVALID: Any = object()
 """Stands for a value whose problem is noted."""
-
-
-def dotted(path: Path) -> str:
-    """A path as messages write it: `model.2.Linear.out_features`."""
-    return ".".join(escape(str(part))[:MAX_VALUE] for part in path)
 
 
 @cache
@@ -148,7 +146,7 @@ class Reader:
         declared = section_options(cls)
         if not isinstance(value, dict):
             names = ", ".join(o.name for o in declared[:8])
-            hint = "; put a space after ':'" if isinstance(value, str) and ":" in value else ""
+            hint = f"; {SPACE}" if isinstance(value, str) and ":" in value and ": " not in value else ""
             return self.problem(
                 path, f"got {self.shown(value, path)}, expected a mapping with keys such as {names}{hint}"
             )
@@ -161,7 +159,8 @@ class Reader:
         before = len(self.problems)
         for key in value:
             if key not in known:
-                self.problem((*path, key), f"unknown key; {suggest(key, known)}", key=True)
+                hint = SPACE if key.partition(":")[0] in known else suggest(key, known)
+                self.problem((*path, key), f"unknown key; {hint}", key=True)
         read = {}
         for name, option in known.items():
             if name in value:
@@ -203,7 +202,7 @@ class Reader:
         name, given = (value, {}) if isinstance(value, str) else next(iter(value.items()))
         inside = path if isinstance(value, str) else (*path, name)
         if name not in registry:
-            hint = "put a space after ':'" if ":" in name else suggest(name, registry)
+            hint = SPACE if ":" in name else suggest(name, registry)
             return self.problem(
                 inside,
                 f"unknown {registry.kind}; {hint}"

@@ -28,7 +28,7 @@ def read_text(source: str | Path) -> tuple[str, str]:
         name, data = _read_file(name)
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{name}: larger than {MAX_BYTES:,} bytes, expected a config")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:
         raise ConfigError(f"{name}: the text is UTF-16, expected UTF-8; save it as UTF-8")
     try:
         return data.decode("utf-8-sig"), name

@@ -22,7 +22,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 from yaml.tokens import DirectiveToken
 
-from dlcli.core.errors import ConfigError, quote
+from dlcli.core.errors import MAX_VALUE, ConfigError, escape, quote
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of a document to a value."""
@@ -47,22 +47,28 @@ _PLAINER = (
     (
         "mapping values are not allowed",
         "",
-        "unexpected ':'; indent keys of one mapping alike, and quote text with ': '",
+        "unexpected ':'; indent the keys of one mapping alike, put a space after each ':', and quote text with ': '",
     ),
     ("could not find expected ':'", "", "a key without ': ' and a value"),
     ("unexpected end of stream", "", "a quote is opened and not closed"),
     ("expected ',' or '}'", "", "'{' is not closed by '}', or a comma is missing"),
     ("expected ',' or ']'", "", "'[' is not closed by ']', or a comma is missing"),
     ("expected the node content", "", "a value is missing before this"),
+    ("but found ':'", "expected <block end>", "a key is missing before ':'"),
     ("expected <block end>", "", "the indentation does not fit the lines above"),
     (
-        "but found '<scalar>'",
+        "",
         "expected '<document start>'",
         "text after the end of the config; a config is lines of 'key: value'",
     ),
     ("but found another document", "", "a second document starts here; a config is one document"),
 )
 """What the parser says (two parts), and what that means to the author of a config."""
+
+
+def dotted(path: Path) -> str:
+    """A path as messages write it: `model.2.Linear.out_features`."""
+    return ".".join(escape(str(part))[:MAX_VALUE] or "''" for part in path)
 
 
 class Mark(NamedTuple):
@@ -176,7 +182,8 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
             return self.text(node)
         value = scalar(node.value)
         if isinstance(value, float) and not math.isfinite(value):
-            self.problem(node.start_mark, f"got {quote(node.value)}, which is too large for a number")
+            where = f"{dotted(path)}: " if path else ""
+            self.problem(node.start_mark, f"{where}got {quote(node.value)}, expected a number of at most 1.8e308")
         return value
 
     def mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:

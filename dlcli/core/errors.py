@@ -26,7 +26,7 @@ def quote(value: object) -> str:
 
 
 def shorten(line: str) -> str:
-    """A line of at most `MAX_LINE` characters: the middle goes, for it begins with the place and ends with the way out."""
+    """A line of at most `MAX_LINE` characters: the middle goes, since the place comes first and the way out last."""
     half = (MAX_LINE - 5) // 2
     return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
 
