@@ -47,14 +47,15 @@ def message(error: Any, command: Any, arguments: list[str]) -> str:
 
 def _parsed(command: Any, arguments: list[str]) -> Iterator[tuple[Any, dict[str, Any], list[Any]]]:
     """Each command on the line: its context, the raw values by parameter name, the parameters in the order given."""
-    context = command.context_class(command, info_name="dlcli")
+    context = command.context_class(command, info_name="dlcli", **command.context_settings)
     while command is not None:
         values, rest, given = command.make_parser(context).parse_args(list(arguments))
         yield context, values, given
         commands = getattr(command, "commands", {})
         command = commands.get(rest[0]) if rest else None
         if command is not None:
-            context, arguments = command.context_class(command, info_name=rest[0], parent=context), rest[1:]
+            context = command.context_class(command, info_name=rest[0], parent=context, **command.context_settings)
+            arguments = rest[1:]
 
 
 def _name(parameter: Any) -> str:
