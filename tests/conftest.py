@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 REQUIRED = set(filter(None, os.environ.get("DLCLI_TEST_REQUIRE", "").split(",")))
-"""What must be there: `torch`, `mnist`. A test that would be skipped for want of it fails."""
+"""What must be there: `torch`, `mnist`, `seeds`. A test that would be skipped for want of it fails."""
+
+FOLDERS = {"mnist": "DLCLI_TEST_MNIST", "seeds": "DLCLI_TEST_SEEDS"}
+"""The environment variable that names each folder of test data."""
 
 
 def pytest_configure() -> None:
@@ -19,10 +22,10 @@ def pytest_configure() -> None:
 
 
 def lacking(what: str) -> str | None:
-    """Why a test that needs `torch` or `mnist` cannot run here; None where it can."""
+    """Why a test that needs `torch` or a folder of data cannot run here; None where it can."""
     if what == "torch":
         return None if importlib.util.find_spec("torch") else "torch cannot be imported"
-    return None if os.environ.get("DLCLI_TEST_MNIST") else "DLCLI_TEST_MNIST is not set"
+    return None if os.environ.get(FOLDERS[what]) else f"{FOLDERS[what]} is not set"
 
 
 def need(what: str) -> None:
@@ -51,3 +54,10 @@ def mnist_folder() -> Path:
     """The folder with the four real MNIST files."""
     need("mnist")
     return Path(os.environ["DLCLI_TEST_MNIST"])
+
+
+@pytest.fixture(scope="session")
+def seeds_folder() -> Path:
+    """The folder with the texts of the two tutorials that the project grew from."""
+    need("seeds")
+    return Path(os.environ["DLCLI_TEST_SEEDS"])

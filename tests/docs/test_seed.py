@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,15 @@ import dlcli
 from dlcli import manual_seed
 from dlcli.data import mnist
 
-FOLDER = os.environ.get("DLCLI_TEST_SEEDS")
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
 CONFIG = next(s.code for s in snippets(PAGE) if s.mark == ("file", "robust.yaml"))
 RENAMINGS = re.findall(r"^\| `(.+)` \| `(.+)` \|$", PAGE.partition("| there | here |")[2], re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def blocks() -> list[Snippet]:
+def blocks(seeds_folder: Path) -> list[Snippet]:
     """The Python blocks of every text in the folder; the sketch that says `for each batch:` is no Python."""
-    if FOLDER is None:
-        pytest.skip("DLCLI_TEST_SEEDS is not set")
-    pages = [path.read_text(encoding="utf-8") for path in sorted(Path(FOLDER).iterdir())]
+    pages = [path.read_text(encoding="utf-8") for path in sorted(seeds_folder.iterdir())]
     found = [s for page in pages for s in snippets(page) if s.language == "python"]
     python = [s for s in found if "for each batch:" not in s.code]
     assert (len(found), len(python)) == (16, 15)
