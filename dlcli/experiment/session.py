@@ -185,8 +185,8 @@ class Session:
                 self.save()
             self._record(status, first, before)
             return
-        self.run.write_summary(self.result("complete"))
         self._record("complete", first, before)
+        self.run.write_summary(self.result("complete"))
 
     def result(self, status: str) -> dict[str, Any]:
         """The final and best figures, as `train --json` prints them but for the run's path."""
@@ -240,6 +240,7 @@ def begin(
     with lock.released_on_failure():
         if run.exists():
             raise BusyError(f"{run.path}: another process was faster; add --resume to show or continue its run")
+        fsio.sweep(run.path)  # of a start that was killed
         fsio.make_dirs(run.checkpoints)
         facts = {
             "status": "running",

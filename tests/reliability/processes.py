@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,8 @@ class Process:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the process and all that it has started; nothing if it has ended."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def wait(self) -> int:
         """How it ended: the exit code, negative for a signal."""
@@ -192,6 +191,7 @@ def serve() -> None:
                 finally:
                     os._exit(99)
         os.write(answers, f"{answer}\n".encode())
+    jobs.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The run that is stopped, killed and starved: 784-32-10 on generated images, 72 steps, and what must come out of it."""
+"""The run that is stopped, killed and starved: 784-32-10 on generated images, 72 steps; and what must come of it."""
 
 from __future__ import annotations
 
