@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 
+import numpy as np
+
 from dlcli.core import fsio
-from dlcli.core.errors import CheckpointError, ConfigError, DlcliError, quote
+from dlcli.core.errors import CheckpointError, ConfigError, DlcliError, ResourceError, quote
 from dlcli.core.registry import Registry
 
 ROOMS = (
@@ -22,6 +24,9 @@ ROOMS = (
     "dlcli.data",
 )
 """The packages whose import registers every built-in component."""
+
+NUMPY = "2.0.0"
+"""The oldest NumPy that will do: before it, a float32 array times a NumPy scalar changed its type."""
 
 GROUP = "dlcli.components"
 """The entry-point group of installed packages that bring components; each names a module."""
@@ -35,6 +40,8 @@ def load_components(code: Sequence[str] = (), note: Callable[[str], None] = lamb
 
     ConfigError, with the file and line, where a file cannot be read or its import fails.
     """
+    if np.lib.NumpyVersion(np.__version__) < NUMPY:
+        raise ResourceError(f"needs NumPy >= {NUMPY}, found {np.__version__}; install a newer NumPy")
     for room in ROOMS:
         import_module(room)
     for point in metadata.entry_points(group=GROUP):
