@@ -49,6 +49,17 @@ def component_options(entry: Entry[Any], registry: Registry[Any]) -> tuple[Optio
         ) from None
 
 
+def _meant(key: str, known: dict[str, Option]) -> str:
+    """The way out for a key that is not among the known ones."""
+    if key.partition(":")[0] in known:
+        return SPACE
+    sections = {o.name: cls for o in known.values() for a in ann.members(o.type) if (cls := ann.section(a))}
+    for name, cls in sections.items():
+        if key in (o.name for o in section_options(cls)):
+            return f"it belongs into {quote(name)}"
+    return suggest(key, known) if known else "no options are known here"
+
+
 class Reader:
     """One pass over a document; `problems` holds what is wrong, and where."""
 
@@ -159,8 +170,7 @@ class Reader:
         before = len(self.problems)
         for key in value:
             if key not in known:
-                hint = SPACE if key.partition(":")[0] in known else suggest(key, known)
-                self.problem((*path, key), f"unknown key; {hint}", key=True)
+                self.problem((*path, key), f"unknown key; {_meant(key, known)}", key=True)
         read = {}
         for name, option in known.items():
             if name in value:
@@ -202,7 +212,7 @@ class Reader:
         name, given = (value, {}) if isinstance(value, str) else next(iter(value.items()))
         inside = path if isinstance(value, str) else (*path, name)
         if name not in registry:
-            hint = SPACE if ":" in name else suggest(name, registry)
+            hint = SPACE if name.partition(":")[0] in registry else suggest(name, registry)
             return self.problem(
                 inside,
                 f"unknown {registry.kind}; {hint}"

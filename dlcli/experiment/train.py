@@ -11,7 +11,6 @@ from typing import Any
 from dlcli import runs
 from dlcli.config.doctor import diagnose
 from dlcli.config.schema import Config
-from dlcli.core.errors import BusyError
 from dlcli.data.dataset import Access
 from dlcli.experiment import session as sessions
 from dlcli.experiment.assemble import assemble, load_data
@@ -68,8 +67,8 @@ def train(
             stored = sessions.stored_config(earlier)
             sessions.unchanged(stored.resolved(), config.resolved(), earlier.config_file)
         return _continue(earlier, hashes, access, where, note, watch)
-    if not resume and where.run_dir is not None and where.run_dir.exists():
-        raise BusyError(f"{where.run_dir}: exists already; add --resume to continue it, or choose another --run-dir")
+    if where.run_dir is not None:
+        runs.require_free(where.run_dir)
     splits = load_data(config, access)
     diagnose(config, splits.info).check()
     experiment = assemble(config, splits, where.threads)
