@@ -120,9 +120,17 @@ def claim(parent: Path, name: str, config_sha256: str) -> Run:
 def claim_exactly(path: Path) -> Run:
     """That directory and no other; BusyError where it holds more than a start that was killed may have left."""
     fsio.make_dirs(path.parent)
-    if not fsio.claim_dir(path) and not _unbegun(path):
-        raise BusyError(f"{path}: exists already; add --resume to continue it, or choose another --run-dir")
+    if not fsio.claim_dir(path):
+        require_free(path)
     return Run(path)
+
+
+def require_free(path: Path) -> None:
+    """BusyError unless `path` is not there, or holds no more than a start that was killed may have left."""
+    if Run(path).exists():
+        raise BusyError(f"{path}: exists already; add --resume to continue it, or choose another --run-dir")
+    if os.path.lexists(path) and not _unbegun(path):
+        raise BusyError(f"{path}: exists already and is no run; choose another --run-dir")
 
 
 def _unbegun(path: Path) -> bool:

@@ -116,7 +116,7 @@ MESSAGES = [
     (
         "metrics: [accuracy]",
         "schedule: {StepLR: {step_size: 5}}",
-        "c.yaml:14:32: schedule.StepLR.step_size: got 5, expected a length with its unit, such as '500 steps', '3 "
+        "c.yaml:14:32: schedule.StepLR.step_size: got 5, expected a length > 0 with its unit, such as '500 steps', '3 "
         "epochs' or '10%'",
     ),
     (
