@@ -1,0 +1,234 @@
+"""`eval`: which checkpoint and split, what it shows, and that every opening of the test set is recorded."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commandline import Cli
+
+from dlcli.training import checkpoint
+
+
+def test_json_has_the_documented_shape(cli: Cli, digits: Path) -> None:
+    ended = cli("eval", "--json")
+    found = ended.json
+    assert list(found) == ["run", "checkpoint", "split", "samples", "metrics", "intervals"]
+    assert found["run"] == str(digits)
+    assert found["checkpoint"] == f"{digits}/checkpoints/best.npz"
+    assert (found["split"], found["samples"]) == ("val", 288)
+    low, high = found["intervals"]["accuracy"]
+    assert 0 < low < found["metrics"]["accuracy"] < high < 1
+    assert ended.lines[0] == f"run: {digits}"
+
+
+def test_the_newest_run_is_named_and_the_test_set_is_a_command_away(cli: Cli, digits: Path) -> None:
+    ended = cli("eval")
+    assert ended.out.startswith(f"{digits}/checkpoints/best.npz (step ")
+    assert "on the val split, 288 samples" in ended.out
+    assert "95 % interval" in ended.out
+    hint = f"next   dlcli eval {digits} --split test   (each opening of the test set is recorded)"
+    assert ended.lines == [f"run: {digits}", hint]
+    assert cli("eval", digits, "--split", "test").err == ""
+
+
+def test_without_a_run_the_way_out_is_told(cli: Cli) -> None:
+    for command in (("eval",), ("resume",), ("summary",), ("runs", "show"), ("eval", "latest")):
+        assert cli(*command, code=6).err == (
+            "error: runs/: holds no run; train one first: dlcli train configs/digits.yaml\n"
+        )
+
+
+@pytest.mark.parametrize("name", ["latest", "digits", "RUN", "PATH", "CKPT"])
+def test_a_run_by_path_name_prefix_or_latest(cli: Cli, digits: Path, name: str) -> None:
+    spelled = {"RUN": digits.name, "PATH": str(digits), "CKPT": f"{digits}/checkpoints/best.npz"}.get(name, name)
+    assert cli("eval", spelled, "--json").json["run"] == str(digits)
+
+
+def test_an_unknown_run_or_an_ambiguous_prefix(cli: Cli, digits: Path) -> None:
+    (cli.folder / f"{digits}-2").mkdir()
+    (cli.folder / f"{digits}-2/config.yaml").write_text("{}")
+    assert "is the beginning of 2 runs" in cli("eval", "digits", code=6).err
+    assert f"did you mean '{digits.name}'?" in cli("eval", digits.name.replace("i", "y"), code=6).err
+
+
+@pytest.mark.parametrize(
+    ("which", "step"), [("best", None), ("last", 144), ("108", 108), ("{run}/checkpoints/step-000000108.npz", 108)]
+)
+def test_checkpoint(cli: Cli, digits: Path, which: str, step: int | None) -> None:
+    found = cli("eval", "--checkpoint", which.format(run=digits), "--json").json
+    read = checkpoint.read(cli.folder / found["checkpoint"])
+    assert read.step == (step or json.loads((cli.folder / digits / "summary.json").read_text())["best"]["step"])
+    (row,) = [json.loads(line) for line in (cli.folder / digits / "evals.jsonl").read_text().splitlines()]
+    assert row["step"] == read.step
+
+
+def test_a_checkpoint_that_is_not_there(cli: Cli, digits: Path) -> None:
+    missing = cli("eval", "--checkpoint", "7", code=6)
+    assert missing.lines[-1].endswith("no checkpoint of step 7; there are: 72, 108, 144")
+    cli("eval", "--checkpoint", "newest", code=2)
+    cli("eval", "none.npz", code=6)
+    cli("eval", f"{digits}/checkpoints/best.npz", "--checkpoint", "last", code=2)
+
+
+def test_splits_and_the_record_of_openings(cli: Cli, digits: Path) -> None:
+    sizes = {split: cli("eval", "--split", split, "--json").json["samples"] for split in ("train", "val", "test")}
+    assert sizes == {"train": 1150, "val": 288, "test": 359}
+    # An opening through the file of the checkpoint counts as well.
+    cli("eval", f"{digits}/checkpoints/best.npz", "--split", "test")
+    rows = [json.loads(line) for line in (cli.folder / digits / "evals.jsonl").read_text().splitlines()]
+    assert [row["split"] for row in rows] == ["train", "val", "test", "test"]
+    assert {"time", "checkpoint", "split", "samples", "metrics", "intervals", "step"} <= rows[-1].keys()
+    (listed,) = cli("runs", "list", "--json").json["runs"]
+    assert len(listed["test"]) == 2
+    assert "(opened 2 times)" in cli("runs", "list").out
+
+
+def test_a_copy_outside_its_run_is_evaluated_and_the_lack_of_a_record_told(cli: Cli, digits: Path) -> None:
+    (cli.folder / "copy.npz").write_bytes((cli.folder / digits / "checkpoints/best.npz").read_bytes())
+    ended = cli("eval", "copy.npz", "--json")
+    assert ended.json["run"] is None
+    assert ended.lines == ["copy.npz: lies in no run directory, so this evaluation is recorded nowhere"]
+
+
+def test_worst_draws_digits(cli: Cli, digits: Path) -> None:
+    drawn = cli("eval", "--worst", "2").out.split("\n\n")[-1].splitlines()
+    assert len(drawn) == 5
+    assert set("".join(drawn[:4])) & set("▀▄█▓▒░")
+    assert drawn[-1].count("#") == 2
+    assert " as " in drawn[-1]
+    rows = cli("eval", "--worst", "2", "--json").json["worst"]
+    assert [list(row) for row in rows] == [["index", "target", "predicted", "probability"]] * 2
+    assert all(row["target"] != row["predicted"] for row in rows)
+    caption = "#{index}: {target} as {predicted}".format(**rows[0])
+    assert drawn[-1].startswith(caption)
+
+
+def test_nothing_held_out_means_the_train_split(cli: Cli) -> None:
+    cli.shipped("digits")
+    cli.train("digits.yaml", "--set", "train.epochs=1", "--set", "data.validation=0", "--set", "train.monitor=null")
+    assert cli("eval", "--json").json["split"] == "train"
+    assert "data.validation is 0" in cli("eval", "--split", "val", code=4).err
+
+
+def test_linear_regression_recovers_the_generating_weights(cli: Cli) -> None:
+    cli.shipped("linear_regression")
+    run = cli.train("linear_regression.yaml")
+    shown = cli("eval").out
+    assert cli("eval", "--json").json["metrics"]["r2"] > 0.99
+    rows = [line.split() for line in shown.splitlines() if line.split()[:1] in (["0"], ["1"])]
+    pairs = [(float(true), float(learned)) for _, true, learned, _ in rows]
+    assert [true for true, _ in pairs] == [2.0, -3.4, 4.2]
+    assert all(abs(true - learned) < 1e-2 for true, learned in pairs)
+    learned = checkpoint.read(run / "checkpoints/best.npz").arrays
+    np.testing.assert_allclose(learned["0.weight"], [[2.0, -3.4]], atol=1e-2)
+    np.testing.assert_allclose(learned["0.bias"], [4.2], atol=1e-2)
+
+
+def test_the_comparison_folds_the_normalisation_in(cli: Cli) -> None:
+    cli.shipped("linear_regression")
+    options = ("data.normalize=standardize", "train.epochs=30", "data.dataset.linear.weight=[200.0, 0.5]")
+    cli.train("linear_regression.yaml", *(word for option in options for word in ("--set", option)))
+    rows = [line.split() for line in cli("eval").out.splitlines() if line.split()[:1] in (["0"], ["1"])]
+    assert [abs(float(true) - float(learned)) < 0.1 for _, true, learned, _ in rows] == [True] * 3
+
+
+MODEL = """
+model: [%s{Linear: {out_features: 12}}, Tanh, {Linear: {out_features: %d}}]
+loss: %s
+optimizer: {Adam: {lr: 0.02}}
+metrics: [%s]
+train: {epochs: 12}
+"""
+SPECIES = ("bee", "ant, red", "wasp")
+
+
+@pytest.fixture
+def points(cli: Cli) -> dict[str, np.ndarray[Any, Any]]:
+    """Three clouds of points, x (300, 2) and their class y (300,), and a value v (300,) of each point."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    x = rng.normal(size=(300, 2)) * 0.3 + np.array([[0, 0], [20, 0], [0, 2]])[y]
+    return {"x": x, "y": y, "v": x @ np.array([0.15, -2.0]) + 1}
+
+
+def table(path: Path, header: list[str], columns: list[Any]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *zip(*columns, strict=True)])
+
+
+def test_a_table_of_classes(cli: Cli, points: dict[str, Any]) -> None:
+    x, names = points["x"], [SPECIES[k] for k in points["y"]]
+    table(cli.folder / "insects.csv", ["length", "width", "species"], [*x.T, names])
+    data = "data: {dataset: {Csv: {path: insects.csv, target: species, test: 0.2}}, normalize: standardize}"
+    cli.write("c.yaml", data + MODEL % ("", 3, "CrossEntropyLoss", "accuracy"))
+    assert "2 -> 12 -> 12 -> 3" in cli("check", "c.yaml").out
+    run = cli.train("c.yaml")
+    assert cli("eval", "--split", "test", "--json").json["metrics"]["accuracy"] > 0.95
+    shown = cli("eval", "--split", "train").out
+    assert [line.split("  ")[0] for line in shown.splitlines()[-3:]] == ["0 ant, red", "1 bee", "2 wasp"]
+    saved = checkpoint.read(run / "checkpoints/best.npz")
+    assert saved.meta["class_names"] == ["ant, red", "bee", "wasp"]
+    assert saved.arrays["data.mean"].shape == (2,)
+    assert cli("gradcheck").out.count("CrossEntropyLoss") == 1
+    # The outputs stand for the classes of the training: other ones are refused, not shown under wrong names.
+    table(cli.folder / "insects.csv", ["length", "width", "species"], [*x.T, [n.replace("bee", "fly") for n in names]])
+    changed = cli("eval", code=4)
+    assert changed.lines[-1].startswith("error: data.dataset: got the classes 'ant, red', 'fly', 'wasp', expected")
+
+
+def test_normalisation_comes_from_the_checkpoint(cli: Cli, points: dict[str, Any]) -> None:
+    table(cli.folder / "t.csv", ["a", "b", "v"], [*points["x"].T, points["v"]])
+    data = "data: {dataset: {Csv: {path: t.csv, target: v, test: test.csv}}, normalize: standardize}"
+    table(cli.folder / "test.csv", ["a", "b", "v"], [*points["x"][:50].T, points["v"][:50]])
+    cli.write("r.yaml", data + MODEL % ("", 1, "MSELoss", "r2"))
+    cli.train("r.yaml")
+    assert cli("eval", "--json").json["metrics"]["r2"] > 0.9
+    before = cli("eval", "--split", "test", "--json").json["metrics"]
+    # Other training data has another mean, which must not reach what the network was trained on.
+    table(cli.folder / "t.csv", ["a", "b", "v"], [*(points["x"] + 100).T, points["v"]])
+    after = cli("eval", "--split", "test", "--json")
+    assert after.json["metrics"] == before
+    assert after.lines[1] == "warning: the data has changed since the training: t.csv"
+
+
+def test_the_worst_of_values_are_those_farthest_off(cli: Cli, points: dict[str, Any]) -> None:
+    np.savez(cli.folder / "d.npz", x=points["x"], y=points["v"])
+    data = "data: {dataset: {Npz: {path: d.npz, x_train: x, y_train: y, x_test: null, y_test: null}}}"
+    cli.write("r.yaml", data + MODEL % ("", 1, "HuberLoss", "mae"))
+    cli.train("r.yaml")
+    rows = cli("eval", "--worst", "3", "--json").json["worst"]
+    off = [abs(row["target"][0] - row["predicted"][0]) for row in rows]
+    assert off == sorted(off, reverse=True)
+    assert cli("eval", "--worst", "3").out.split("\n\n")[-1].splitlines()[0].split() == ["sample", "true", "predicted"]
+    assert "has no test part" in cli("eval", "--split", "test", code=4).err
+
+
+def test_arrays_of_classes(cli: Cli, points: dict[str, Any]) -> None:
+    x, y = points["x"], points["y"]
+    np.savez(cli.folder / "d.npz", x_train=x[:250], y_train=y[:250], x_test=x[250:], y_test=y[250:])
+    data = "data: {dataset: {Npz: {path: d.npz}}, normalize: standardize}"
+    cli.write("c.yaml", data + MODEL % ("", 3, "CrossEntropyLoss", "accuracy"))
+    cli.train("c.yaml")
+    assert cli("eval", "--split", "test", "--json").json["metrics"]["accuracy"] > 0.95
+    assert cli("gradcheck", "c.yaml", "--json").json["passed"] is True
+
+
+def test_images_of_classes(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300).astype(np.uint8)
+    images = (rng.integers(0, 100, (300, 5, 6)) + 100 * labels[:, None, None]).astype(np.uint8)
+    for name, array in (("images.gz", images), ("labels.gz", labels)):
+        header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+        (cli.folder / name).write_bytes(gzip.compress(header + array.tobytes()))
+    data = "data: {dataset: {Idx: {train_images: images.gz, train_labels: labels.gz, classes: 2}}, normalize: unit}"
+    cli.write("c.yaml", data + MODEL % ("Flatten, ", 2, "CrossEntropyLoss", "accuracy"))
+    assert "1x5x6 -> 30 -> 12 -> 12 -> 2" in cli("check", "c.yaml").out
+    cli.train("c.yaml")
+    assert cli("eval", "--json").json["metrics"]["accuracy"] > 0.95
