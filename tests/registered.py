@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,19 +10,14 @@ import dlcli.nn.layers
 import dlcli.nn.losses
 import dlcli.optim
 import dlcli.training.metrics  # noqa: F401
-from dlcli.config.reader import INVALID, Reader
-from dlcli.config.yamlfile import parse
+from dlcli.config.single import component
 from dlcli.core.options import Example
 from dlcli.core.registry import Registry
 
 
 def build(plural: str, name: str, options: dict[str, Any]) -> Any:
-    """The component of that name with options in the form that a config gives them."""
-    value = {name: options}
-    reader = Reader(parse(json.dumps(value), "example"))
-    component = reader.component(Registry.all[plural], value, ())
-    assert component is not INVALID, reader.problems
-    return component.build()
+    """The component of that name with options as a config gives them; ConfigError where they do not fit."""
+    return component(plural, {name: options} if options else name, "example").build()
 
 
 def names(plural: str) -> list[str]:
