@@ -6,8 +6,6 @@ import errno
 import os
 import signal
 import sys
-import tempfile
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -92,6 +90,9 @@ def _require_versions() -> None:
 
 def _bug(error: BaseException) -> int:
     """One line for what should not have happened; the traceback goes to a file, or to stderr with DLCLI_DEBUG=1."""
+    import tempfile
+    import traceback
+
     from dlcli.cli import render
     from dlcli.core.fsio import write_atomic
 

@@ -1,8 +1,9 @@
 """Planned failures of file operations, for tests: which operation fails, at which call, and how.
 
 `DLCLI_FAULT=op:nth:action[:once|ever][,...]` counts from 1 the calls of `op`: an operation of `fsio`, `any` operation,
-or a named point between operations. An action is an errno name (`ENOSPC`), `kill` (SIGKILL to this process) or `short`
-(half of one write). It is read once, at import, and only where `DLCLI_TESTING=1` says that this is a test.
+or a named point between operations. An action is an errno name (`ENOSPC`), `kill` or `stop` (SIGKILL or SIGSTOP to
+this process) or `short` (half of one write). It is read once, at import, and only where `DLCLI_TESTING=1` says that
+this is a test.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import errno
 import os
 import signal
 from dataclasses import dataclass
+
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 @dataclass
@@ -54,8 +57,8 @@ def strike(op: str, point: bool = False) -> bool:
     short = False
     for fault in planned:
         if fault.strikes(op, point):
-            if fault.action == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
+            if fault.action in SIGNALS:
+                os.kill(os.getpid(), SIGNALS[fault.action])
             elif fault.action == "short":
                 short = True
             else:
