@@ -14,6 +14,7 @@ from dlcli.core.errors import CheckpointError, DlcliError, UsageError, quote, su
 from dlcli.experiment.session import Note
 from dlcli.runs import Run
 from dlcli.training import checkpoint, journal
+from dlcli.training.metrics import metrics
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,14 @@ def _best(run: Run, epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
     values = [(row[metric], row["step"]) for row in epochs if row.get(metric) is not None]
     if not values:
         return None
-    from dlcli.experiment.plugins import load_components
-    from dlcli.training.metrics import metrics
-
-    load_components()
-    name = str(metric).partition(".")[2]
-    highest = name in metrics and metrics.get(name).better == "max"
-    value, step = (max if highest else min)(values, key=lambda pair: pair[0])
+    value, step = (max if _highest_is_best(str(metric)) else min)(values, key=lambda pair: pair[0])
     return {"metric": metric, "value": value, "step": step}
+
+
+def _highest_is_best(figure: str) -> bool:
+    """Whether more of a figure such as `val.accuracy` is better; of a loss, less is."""
+    name = figure.partition(".")[2]
+    return name in metrics and metrics.get(name).better == "max"
 
 
 def _config(run: Run) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def _journal(path: Path) -> list[dict[str, Any]]:
 
 
 def _sorted(rows: list[Row], key: str) -> list[Row]:
-    """`start` and `seconds` ascending, figures with the largest first; runs without the value stand last."""
+    """Ascending, but figures with the best first; runs without the value stand last."""
 
     def value(row: Row) -> Any:
         known = {"start": row.started, "seconds": row.seconds, "best": (row.best or {}).get("value")}
@@ -175,6 +176,7 @@ def _sorted(rows: list[Row], key: str) -> list[Row]:
         names = ["start", "seconds", "best", *rows[0].metrics, *rows[0].set]
         raise UsageError(f"--sort: no run has {quote(key)}; {suggest(key, names)}")
     have, have_not = [r for r in rows if value(r) is not None], [r for r in rows if value(r) is None]
-    descending = key == "best" or key in (rows[0].metrics if rows else ())
+    figure = have[0].best["metric"] if key == "best" and have and have[0].best else key
+    descending = _highest_is_best(str(figure))
     numbers = all(isinstance(value(r), (int, float)) for r in have)
     return sorted(have, key=value if numbers else lambda r: str(value(r)), reverse=descending) + have_not

@@ -1,0 +1,125 @@
+"""`data list|fetch|verify|import|path|show`: without a network, or with a mirror on this machine."""
+
+from __future__ import annotations
+
+import functools
+import stat
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from commandline import Cli
+
+FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing on stderr."""
+
+
+@pytest.fixture
+def mirror(mnist_folder: Path) -> Iterator[str]:
+    """The address of a server on this machine that has the four files of MNIST."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(mnist_folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_list_tells_what_is_there(cli: Cli) -> None:
+    found = {entry["name"]: entry for entry in cli("data", "list", "--json").json["datasets"]}
+    assert {
+        "digits",
+        "mnist",
+        "fashion-mnist",
+        "linear",
+        "xor",
+        "spirals",
+        "blobs",
+        "Csv",
+        "Npz",
+        "Idx",
+    } <= found.keys()
+    assert {found[name]["state"] for name in ("digits", "xor", "Csv")} == {"needs no download"}
+    assert found["mnist"]["state"] == "not fetched"
+    assert found["mnist"]["path"] == str(cli.folder / "cache")
+    text = cli("data", "list").out
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_path(cli: Cli) -> None:
+    assert cli("data", "path").out == f"{cli.folder}/cache\n"
+    assert cli("data", "path", "fashion-mnist").out == f"{cli.folder}/cache/fashion-mnist\n"
+    assert not (cli.folder / "cache").exists()
+
+
+def test_offline_lists_the_files_and_the_ways_out(cli: Cli) -> None:
+    cli.shipped("mnist")
+    for command in (("train", "mnist.yaml", "--offline"), ("data", "fetch", "mnist", "--offline")):
+        ended = cli(*command, code=5)
+        assert ended.out == ""
+        assert all(any(name in line for line in ended.lines) for name in FILES)
+        assert "dlcli data import DIR" in ended.lines[-1]
+        assert "configs/digits.yaml" in ended.lines[-1]
+    assert not (cli.folder / "runs").exists()
+
+
+@pytest.mark.mnist
+def test_fetch_from_a_mirror_verify_and_damage(cli: Cli, mirror: str) -> None:
+    fetched = cli("data", "fetch", "mnist", env={"DLCLI_MIRRORS": mirror})
+    assert [Path(line).name for line in fetched.out.splitlines()] == FILES
+    assert [line.split()[:2] for line in fetched.lines] == [["fetched", name] for name in FILES]
+    for path in fetched.out.splitlines():
+        assert stat.S_IMODE(Path(path).stat().st_mode) & 0o444 == 0o444
+    assert cli("data", "verify", "mnist").out.count("verified") == 4
+    assert cli("data", "fetch", "mnist", "--offline").out == fetched.out
+    damaged = cli.folder / "cache" / FILES[1]
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    ended = cli("data", "verify", "mnist", code=4)
+    assert "damaged" in ended.out
+    assert ended.lines == [
+        f"error: {damaged}: damaged: its sha256 is not the known one; dlcli data fetch gets it again"
+    ]
+
+
+@pytest.mark.mnist
+def test_import_and_show(cli: Cli, mnist_folder: Path) -> None:
+    ended = cli("data", "import", mnist_folder)
+    assert ended.lines == ["mnist: imported and verified"]
+    assert len(ended.out.splitlines()) == 4
+    drawn = cli("data", "show", "mnist", "--index", "7").out.splitlines()
+    assert drawn[0] == "#7: 3"
+    assert len(drawn) == 15
+    assert max(map(len, drawn)) <= 28
+    cli.shipped("mnist")
+    few = ("--set", "train.epochs=1", "--max-steps", "2")
+    assert cli("train", "mnist.yaml", "--offline", *few).out.startswith("runs/mnist-")
+
+
+def test_show_draws_what_has_a_picture_and_prints_the_rest(cli: Cli) -> None:
+    both = cli("data", "show", "digits", "--index", "7", "--index", "8").out.split("\n\n")
+    assert [block.splitlines()[0][:4] for block in both] == ["#7: ", "#8: "]
+    assert all(len(block.rstrip("\n").split("\n")) == 5 for block in both)
+    cli.shipped("linear_regression")
+    printed = cli("data", "show", "linear_regression.yaml", "--split", "test").out.splitlines()
+    assert len(printed) == 2
+    assert len(printed[1].split()) == 2
+
+
+WRONG = {
+    ("digits", "--index", "99999"): (2, "--index: got 99999, expected 0 to 1437"),
+    ("Csv",): (2, "data set 'Csv' needs path, target; name a config that sets them"),
+    ("digits", "--split", "val"): (2, "--split: got 'val'"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG, ids=" ".join)
+def test_what_cannot_be_shown(cli: Cli, line: tuple[str, ...]) -> None:
+    code, message = WRONG[line]
+    assert message in cli("data", "show", *line, code=code).err
