@@ -75,7 +75,7 @@ class Server:
         self.server: subprocess.Popen[str] | None = None
 
     def start(self, *arguments: object, real: bool = False, **job: Any) -> Process:
-        """Start `dlcli` with these arguments; `env` adds to the environment, `cwd`, `limits` and `ignore` (signals)."""
+        """Start `dlcli`; `env` adds to the environment; `cwd`, `limits`, `ignore` (signals), `cores`, `umask`."""
         self.count += 1
         files = self.logs / f"{self.count}.out", self.logs / f"{self.count}.err"
         env = ENVIRONMENT | {k: str(v) for k, v in job.pop("env", {}).items()}
@@ -137,6 +137,10 @@ def _prepare(job: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, name), (value, value))
     for number in job.get("ignore", ()):
         signal.signal(number, signal.SIG_IGN)
+    if "cores" in job:
+        os.sched_setaffinity(0, job["cores"])
+    if "umask" in job:
+        os.umask(job["umask"])
 
 
 def _child(job: dict[str, Any]) -> None:
