@@ -54,7 +54,7 @@ class Run:
 
     def exists(self) -> bool:
         """Whether this is a run: a directory whose config was written."""
-        return self.config_file.is_file()
+        return os.path.isfile(self.config_file)  # noqa: PTH113 - Path's own raises for a name that no file can have
 
     def facts(self) -> dict[str, Any]:
         """What run.json says, `{}` where it is not there yet. CheckpointError where it is damaged."""
@@ -178,7 +178,7 @@ def find(name: str | None, parent: Path) -> Run:
     """
     if name not in (None, "", "latest"):
         path = Path(str(name))
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path's own raises for a name that no folder can have
             run = Run(path)
             if not run.exists():
                 raise CheckpointError(f"{path}: is no run directory: it has no config.yaml; {NO_RUN}")

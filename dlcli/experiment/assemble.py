@@ -46,6 +46,10 @@ class Splits:
         return found
 
 
+MEANS = {"loss", "grad_norm"}
+"""The running means of an epoch that are no metrics: (sum, count) each."""
+
+
 def build_network(config: Config, info: DataInfo) -> Network:
     """The network of a config, with the values that its seed draws."""
     layers = [layer.build() for layer in config.model]
@@ -103,16 +107,26 @@ class Experiment:
         }
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        """Go to the state of a checkpoint whose arrays fit."""
+        """Go to the state of a checkpoint whose arrays fit; ValueError, among others, for a state that no run has."""
         self.network.arena.load(arrays)
         for name, view in self.network.state.items():
             np.copyto(view, arrays[name])
         slots = {name.removeprefix("optim."): a for name, a in arrays.items() if name.startswith("optim.")}
-        self.trainer.optimizer.load(meta["optimizer_t"], slots)
-        state = self.trainer.state
+        trainer, state = self.trainer, self.trainer.state
+        trainer.optimizer.load(meta["optimizer_t"], slots)
         state.step, state.epoch, state.batch = meta["step"], meta["epoch"], meta["batch_in_epoch"]
         state.partial = {k: np.array([float.fromhex(v) for v in row]) for k, row in meta["partial"].items()}
         self.monitor.restore(meta["monitor"])
+        steps = state.epoch * trainer.per_epoch + -(-state.batch // trainer.plan.accumulate)
+        if state.step != steps or state.batch > len(trainer.batches) or state.epoch > trainer.plan.epochs:
+            raise ValueError(f"step {state.step} is not at batch {state.batch} of epoch {state.epoch}")
+        if not 0 <= trainer.optimizer.t <= state.step:
+            raise ValueError(f"the optimizer is at step {trainer.optimizer.t}")
+        sums = {*MEANS, *trainer.metrics} if state.batch else set()
+        finite = all(np.isfinite(row).all() for row in state.partial.values())
+        if state.partial.keys() != sums or not finite or any(state.partial[k].shape != (2,) for k in sums & MEANS):
+            raise ValueError("the sums of the running epoch are not those of this config")
+        trainer.running()
 
     def evaluator(self, samples: Samples, threads: int) -> Evaluator:
         """An evaluator of this network on a split."""

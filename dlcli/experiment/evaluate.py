@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,10 +121,10 @@ def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Seq
     hashes = load_components(code, note)
     file = _file(name, which)
     if file is not None:
+        snapshot = checkpoint.read(file)
         home = file.resolve().parent.parent
         folder = Run(home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home)
         run = folder if folder.exists() and file.resolve().parent == folder.checkpoints.resolve() else None
-        snapshot = checkpoint.read(file)
     else:
         run = runs.find(name, parent)
         if name is None:
@@ -142,7 +143,7 @@ def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Seq
 
 
 def _file(name: str | None, which: str | None) -> Path | None:
-    if name is not None and (Path(name).is_file() or name.endswith(".npz")):
+    if name is not None and (os.path.isfile(name) or name.endswith(".npz")):  # noqa: PTH113 - any text may come here
         if which is not None:
             raise UsageError(
                 f"--checkpoint {quote(which)} together with the checkpoint {quote(name)}; give one of them"
@@ -182,7 +183,8 @@ def restore(opened: Opened, splits: Splits) -> tuple[Network, Normalizer]:
     own = {**network.params, **network.state}
     expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (a.shape, a.dtype) for name, a in own.items()}
     rest = {n: (a.shape, a.dtype) for n, a in arrays.items() if n.startswith(("optim.", "data."))}
-    checkpoint.check_fit(arrays, expected | rest, str(opened.path))
+    normal = dict.fromkeys(("data.mean", "data.std"), ((), np.float64))
+    checkpoint.check_fit(arrays, expected | normal | rest, str(opened.path))
     network.arena.load(arrays)
     for name, view in network.state.items():
         np.copyto(view, arrays[name])

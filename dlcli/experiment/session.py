@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -140,17 +141,18 @@ class Session:
     def go_to(self, path: Path, snapshot: checkpoint.Snapshot, exact: bool) -> None:
         """Take the state of a checkpoint, and cut the metrics back to it; CheckpointError where it does not fit."""
         experiment, meta = self.experiment, snapshot.meta
-        if exact:
-            _same_numerics(meta["env"], path)
-        files = experiment.splits.files
-        changed = [name for name in files if meta["data"].get(name) != files[name]]
-        if changed:
-            raise CheckpointError(
-                f"{path}: the data differs from what the run was trained on: {', '.join(changed[:3])}"
-            )
-        fit(experiment, snapshot, path)
+        with _understood(path):
+            if exact:
+                _same_numerics(meta["env"], path)
+            files = experiment.splits.files
+            changed = [name for name in files if meta["data"].get(name) != files[name]]
+            if changed:
+                raise CheckpointError(
+                    f"{path}: the data differs from what the run was trained on: {', '.join(changed[:3])}"
+                )
+            fit(experiment, snapshot, path)
+            experiment.restore(meta, snapshot.arrays)
         journal.repair(self.run.metrics_file, meta["metrics_lines"], snapshot.step, self.note)
-        experiment.restore(meta, snapshot.arrays)
         # Stopped between the last step of an epoch and its figures: the checkpoint with them is still due.
         self.saved_step = snapshot.step - (experiment.trainer.state.batch == len(experiment.trainer.batches))
         seconds = (row.get("seconds") or 0.0 for row in journal.read(self.run.metrics_file))
@@ -295,6 +297,19 @@ def _newest(run: Run, config: Config, note: Note) -> tuple[Path, checkpoint.Snap
         if other is not None:
             unchanged(other[1].meta["config"], config.resolved(), run.config_file)
         raise
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """CheckpointError where the description of a checkpoint is intact, yet not what this version writes."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        own = str(error) if isinstance(error, ValueError) else "a value is of another kind"
+        what = f"no {error}" if isinstance(error, KeyError) else own
+        raise CheckpointError(
+            f"{path}: its description is not of this version: {what}; resume with the dlcli that wrote it"
+        ) from error
 
 
 def fit(experiment: Experiment, snapshot: checkpoint.Snapshot, path: Path) -> None:

@@ -71,8 +71,12 @@ def decode(data: bytes, where: str) -> Snapshot:
 
 
 def read(path: Path) -> Snapshot:
-    """The snapshot in a file."""
-    return decode(fsio.read_regular(path, archive.MAX_SIZE, CheckpointError), str(path))
+    """The snapshot in a file, whose name, where it names a step, tells the truth."""
+    snapshot = decode(fsio.read_regular(path, archive.MAX_SIZE, CheckpointError), str(path))
+    named = STEP_FILE.fullmatch(path.name)
+    if named and int(named[1]) != snapshot.step:
+        raise CheckpointError(f"{path}: holds step {snapshot.step}, expected step {int(named[1])} as in its name")
+    return snapshot
 
 
 def check_fit(
@@ -157,11 +161,9 @@ def _intact(folder: Path, damaged: dict[Path, str]) -> Iterator[tuple[Path, Snap
     vanished = True
     while vanished:  # a running process deletes old checkpoints, having written newer ones: look again
         vanished = False
-        for step, path in reversed(steps(folder)):
+        for _, path in reversed(steps(folder)):
             try:
                 snapshot = read(path)
-                if snapshot.step != step:
-                    raise CheckpointError(f"{path}: holds step {snapshot.step}, expected step {step} as in its name")
             except CheckpointError as error:
                 if os.path.lexists(path):
                     damaged[path] = str(error)

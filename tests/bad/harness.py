@@ -49,6 +49,7 @@ class Case:
     env: dict[str, str | None] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     real: bool = False
+    powerless: bool = False
     guarded: bool = True
     needs: str | None = None
 
@@ -151,6 +152,7 @@ class ForkServer:
             "env": environment(case, work),
             "limits": case.limits,
             "guarded": case.guarded,
+            "powerless": case.powerless,
             "writable": [str(work.resolve()) + os.sep],
             "seconds": 2 * LIMIT,
         }

@@ -5,14 +5,25 @@ A line of `make` in expect.json is the name of a function here and its arguments
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+import pickle
 import shutil
 import socket as sockets
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcli.training import archive
 
 
 def folder(work: Path, name: str) -> None:
@@ -103,3 +114,163 @@ def line_ends(work: Path, name: str, end: str) -> None:
     """A text with other line ends: `crlf` or `cr`."""
     path = work / name
     path.write_bytes(path.read_bytes().replace(b"\n", {"crlf": b"\r\n", "cr": b"\r"}[end]))
+
+
+def truncate(work: Path, name: str, size: str) -> None:
+    """The first bytes of a file; a negative number is how many are missing at the end."""
+    path = work / name
+    path.write_bytes(path.read_bytes()[: int(size)])
+
+
+def flip(work: Path, name: str, position: str, mask: str = "1") -> None:
+    """Some bits of one byte turned over; a negative position counts from the end."""
+    path = work / name
+    data = bytearray(path.read_bytes())
+    data[int(position)] ^= int(mask)
+    path.write_bytes(data)
+
+
+class Payload:
+    """What would create the file `canary` if it were ever unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch canary",)
+
+
+def disguise(work: Path, name: str, kind: str) -> None:
+    """A file of another kind under this name."""
+    buffer = io.BytesIO()
+    if kind == "tar":
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("x"))
+    elif kind == "npy":
+        np.save(buffer, np.zeros(3))
+    elif kind == "npz":
+        np.savez(buffer, x=np.zeros(3))
+    elif kind == "compressed":
+        np.savez_compressed(buffer, meta=np.zeros(8 << 20, np.float32))
+    elif kind == "objects":
+        np.savez(buffer, meta=np.array([Payload()], object))
+    elif kind == "pickle":
+        buffer.write(pickle.dumps(Payload()))
+    elif kind == "nested":
+        with zipfile.ZipFile(buffer, "w") as outer:
+            outer.writestr("meta.npy", (inner := io.BytesIO()).getvalue() or b"PK")
+            np.savez(inner, x=np.zeros(3))
+            outer.writestr("inner.npz", inner.getvalue())
+    else:
+        texts = {
+            "text": b"hello\n" * 100,
+            "html": b"<!DOCTYPE html><html><body>403 Forbidden</body></html>" * 9,
+            "png": bytes.fromhex("89504e470d0a1a0a0000000d49484452") + bytes(400),
+            "gzip": bytes.fromhex("1f8b0800000000000003") + bytes(400),
+        }
+        buffer.write(texts[kind])
+    (work / name).write_bytes(buffer.getvalue())
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
+    """The description of a checkpoint, and its arrays as the bytes of their members."""
+    with zipfile.ZipFile(path) as opened:
+        members = [(n.removesuffix(".npy"), opened.read(n)) for n in opened.namelist()]
+    return json.loads(members[0][1][128:]), members[1:]
+
+
+def _forge(path: Path, meta: dict[str, Any], members: list[tuple[str, bytes]]) -> None:
+    """Write a checkpoint that is signed as it should be, whatever it says."""
+    meta.pop("meta_sha256", None)
+    meta["meta_sha256"] = hashlib.sha256(archive._canonical(meta)).hexdigest()
+    rest = [(name, b"", memoryview(data)) for name, data in members]
+    path.write_bytes(archive._assemble([archive._meta_member(archive._canonical(meta)), *rest]))
+
+
+def claim(work: Path, name: str, key: str, value: str) -> None:
+    """A checkpoint whose description says something else at a dotted key, correctly signed; `drop` removes the key."""
+    meta, members = _read(work / name)
+    *outer, last = (int(part) if part.isdigit() else part for part in key.split("."))
+    inner: Any = meta
+    for part in outer:
+        inner = inner[part]
+    if value == "drop":
+        del inner[last]
+    else:
+        inner[last] = json.loads(value)
+    _forge(work / name, meta, members)
+
+
+def change_array(work: Path, name: str, array: str, how: str) -> None:
+    """A checkpoint with one array changed, correctly signed: transposed, of another type, not finite, gone, renamed."""
+    meta, members = _read(work / name)
+    entry = next(e for e in meta["arrays"] if e["name"] == array)
+    place = next(i for i, (n, _) in enumerate(members) if n == array)
+    data = np.load(io.BytesIO(members[place][1]))
+    if how in ("nan", "inf"):
+        data.flat[0] = float(how)
+    changed = {"transpose": data.T.copy(), "float64": data.astype(np.float64), "flat": data.ravel()}.get(how, data)
+    new = f"{array}_" if how == "rename" else array
+    header = archive._npy_header(changed.dtype.str, changed.shape)
+    digest = hashlib.sha256(changed.tobytes()).hexdigest()
+    entry.update(name=new, dtype=changed.dtype.str, shape=list(changed.shape), sha256=digest)
+    members[place] = (new, header + changed.tobytes())
+    if how == "drop":
+        del members[place]
+        meta["arrays"].remove(entry)
+    _forge(work / name, meta, members)
+
+
+def change_header(work: Path, name: str, array: str, text: str, times: str = "1") -> None:
+    """A checkpoint with another text in the npy header of one array."""
+    meta, members = _read(work / name)
+    place = next(i for i, (n, _) in enumerate(members) if n == array)
+    words = (text * int(times)).encode().ljust(117)[:60_000] + b"\n"
+    payload = members[place][1][128:]
+    members[place] = (array, b"\x93NUMPY\1\0" + len(words).to_bytes(2, "little") + words + payload)
+    _forge(work / name, meta, members)
+
+
+def rezip(work: Path, name: str, how: str, member: str = "") -> None:
+    """A checkpoint whose zip file was written anew with one thing wrong."""
+    path = work / name
+    with zipfile.ZipFile(path) as opened:
+        members = [(info, opened.read(info)) for info in opened.infolist()]
+    methods = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
+    if how == "drop":
+        members = [(info, data) for info, data in members if info.filename != member]
+    if how == "reverse":
+        members.reverse()
+    with zipfile.ZipFile(path, "w", methods.get(how, zipfile.ZIP_STORED)) as new:
+        for info, data in members:
+            new.writestr(info.filename, data)
+        if how == "add":
+            extra = zipfile.ZipInfo(member)
+            extra.external_attr = 0o120777 << 16 if member == "link.npy" else 0
+            new.writestr(extra, members[-1][1] if not member.endswith("/") else b"")
+        if how == "comment":
+            new.comment = b"hello"
+
+
+def copy(work: Path, source: str, target: str) -> None:
+    """A second file with the same content."""
+    shutil.copy(work / source, work / target)
+
+
+def hard_link(work: Path, source: str, target: str) -> None:
+    """A second name of the same file."""
+    (work / target).hardlink_to(work / source)
+
+
+def forbid(work: Path, name: str, mode: str = "000") -> None:
+    """A file or folder without permissions; the case runs without the powers of root."""
+    (work / name).chmod(int(mode, 8))
+
+
+def keep_lines(work: Path, name: str, count: str) -> None:
+    """The first lines of a file; a negative number is how many are missing at the end."""
+    path = work / name
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: int(count)]))
+
+
+def swap_lines(work: Path, name: str) -> None:
+    """A file with its lines in reverse order."""
+    path = work / name
+    path.write_bytes(b"".join(reversed(path.read_bytes().splitlines(keepends=True))))
