@@ -53,6 +53,13 @@ class Process:
         """How it ended: the exit code, negative for a signal."""
         return self._wait()
 
+    def wait_until_stopped(self) -> None:
+        """Wait for the moment at which a planned `stop` halts it."""
+        deadline = time.monotonic() + PATIENCE
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline, self.err
+            time.sleep(0.001)
+
     @property
     def out(self) -> str:
         return self.files[0].read_text()
@@ -78,6 +85,8 @@ class Server:
         """Start `dlcli`; `env` adds to the environment; `cwd`, `limits`, `ignore` (signals), `cores`, `umask`."""
         self.count += 1
         files = self.logs / f"{self.count}.out", self.logs / f"{self.count}.err"
+        for file in files:
+            file.touch()
         env = ENVIRONMENT | {k: str(v) for k, v in job.pop("env", {}).items()}
         cwd = str(job.pop("cwd", self.folder))
         command = [str(a) for a in arguments]

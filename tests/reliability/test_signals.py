@@ -65,24 +65,17 @@ def test_r12_before_training_a_signal_ends_the_process_at_once(server: Server, r
             assert "in main" not in process.err, process.err  # Python tells of a SIGINT that comes before
 
 
-def wait_until_stopped(process: Process) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline, process.err
-        time.sleep(0.001)
-
-
 @pytest.mark.parametrize("second", SIGNALS, ids=lambda s: s.name)
 def test_r12_a_second_signal_within_a_save_ends_at_once(
     server: Server, rig: Path, uninterrupted: Result, second: int
 ) -> None:
     run = server.folder / "run"
     process = server.start("train", rig, "--run-dir", run, env={"DLCLI_FAULT": "save:4:stop,replace:7:stop"})
-    wait_until_stopped(process)
+    process.wait_until_stopped()
     before = verify(run)
     process.kill(signal.SIGINT)
     process.kill(signal.SIGCONT)
-    wait_until_stopped(process)
+    process.wait_until_stopped()
     process.kill(second)
     process.kill(signal.SIGCONT)
     assert process.wait() == -second
@@ -99,7 +92,7 @@ def test_r12_a_signal_that_was_ignored_stays_ignored(
     run = server.folder / "run"
     fault = {"DLCLI_FAULT": "save:3:stop"}
     process = server.start("train", rig, "--run-dir", run, real=True, ignore=[number], env=fault)
-    wait_until_stopped(process)
+    process.wait_until_stopped()
     process.kill(number)
     process.kill(signal.SIGCONT)
     assert process.wait() == 0
