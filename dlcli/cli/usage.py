@@ -66,7 +66,7 @@ def _name(parameter: Any) -> str:
 
 def _expected(command: Any, parameter: Any) -> str:
     """What an option takes, in words, from the annotation of the command's function."""
-    from dlcli.config.annotations import expected, members
+    from dlcli.core.annotations import expected, members
 
     annotation = typing.get_type_hints(command.callback, include_extras=True)[parameter.name]
     inner, declared = annotation.__origin__, annotation.__metadata__[0]

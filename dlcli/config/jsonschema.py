@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from annotated_types import GroupedMetadata, Len
 
-from dlcli.config import annotations as ann
 from dlcli.config.components import resolved
 from dlcli.config.reader import component_options, section_options
 from dlcli.config.schema import Config
+from dlcli.core import annotations as ann
 from dlcli.core.options import Length, Option
 from dlcli.core.registry import Entry, Registry
 
@@ -117,7 +117,7 @@ def _limits(limits: Iterable[Any]) -> dict[str, Any]:
                 found["maxItems"] = limit.max_length
         elif isinstance(limit, GroupedMetadata):
             found |= _limits(limit)
-        for kind, attribute, _, keyword in ann.BOUNDS:
+        for kind, attribute, _, _, keyword in ann.BOUNDS:
             if isinstance(limit, kind):
                 found[keyword] = getattr(limit, attribute)
     return found

@@ -11,9 +11,9 @@ from typing import Any
 
 from annotated_types import Len
 
-from dlcli.config import annotations as ann
 from dlcli.config.components import Component
 from dlcli.config.yamlfile import Document, Mark, Path, dotted
+from dlcli.core import annotations as ann
 from dlcli.core.errors import ConfigError, quote, suggest
 from dlcli.core.options import MISSING, Option, options
 from dlcli.core.registry import Entry, Registry

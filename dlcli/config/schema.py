@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Len, Lt
 
-from dlcli.config.annotations import SECONDS, Kind
 from dlcli.config.components import Component, resolved
 from dlcli.config.reader import INVALID, Reader
 from dlcli.config.yamlfile import Document, fail
+from dlcli.core.annotations import SECONDS, Kind
 from dlcli.core.errors import quote
 from dlcli.core.options import Count, Length, NonNegative, Positive
 
@@ -135,7 +135,7 @@ def read_config(document: Document, default_name: str) -> Config:
         monitor = "val.loss" if config.data.validation else "train.loss"
         config.train = dataclasses.replace(config.train, monitor=monitor)
     config.document = document
-    return config  # type: ignore[no-any-return]
+    return config
 
 
 def _fitting_name(stem: str) -> str:

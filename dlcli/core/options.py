@@ -9,7 +9,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
-from annotated_types import Ge, Gt, Interval, Le, Lt
+from annotated_types import Ge, Gt, Lt
 
 Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
@@ -43,6 +43,9 @@ class Length:
             raise ValueError("a length in seconds has no number of steps")
         scale = {"step": 1.0, "epoch": float(per_epoch), "%": total / 100}[self.unit]
         return round(self.value * scale)
+
+    def __repr__(self) -> str:
+        return repr(str(self))
 
     def __str__(self) -> str:
         number = f"{self.value:.15f}".rstrip("0").rstrip(".")
@@ -108,22 +111,6 @@ def options(cls: type, base: type | None = None) -> list[Option]:
         known = {o.name for o in found}
         found += [o._replace(common=True) for o in options(base) if o.name not in known]
     return sorted(found, key=lambda o: o.common)
-
-
-def bounds(annotation: Any) -> list[str]:
-    """The bounds of an annotated number in words, such as `> 0` and `< 1`."""
-    words = []
-    for extra in getattr(annotation, "__metadata__", ()):
-        parts = extra if isinstance(extra, Interval) else (extra,)
-        for bound in parts:
-            for kind, sign, attr in ((Gt, ">", "gt"), (Ge, ">=", "ge"), (Lt, "<", "lt"), (Le, "<=", "le")):
-                if isinstance(bound, kind):
-                    words.append(f"{sign} {_plain(getattr(bound, attr))}")
-    return words
-
-
-def _plain(number: float) -> str:
-    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 class Example(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from numpy.typing import NDArray
 
+from dlcli.core.component import Checked
 from dlcli.core.options import Example
 from dlcli.core.registry import Registry
 
@@ -91,7 +92,7 @@ class Access:
 
 
 @dataclass(kw_only=True, eq=False)
-class Dataset(ABC):
+class Dataset(metaclass=Checked):
     """One data set, or one way to read a user's own; its fields are what a config may set."""
 
     examples: ClassVar[tuple[Example, ...]] = ()

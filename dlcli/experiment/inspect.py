@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dlcli.config.annotations import expected
 from dlcli.config.reader import component_options
 from dlcli.config.resolved import entry as yaml_entry
 from dlcli.config.schema import Config
+from dlcli.core.annotations import expected
 from dlcli.core.errors import ConfigError, UsageError, quote, suggest
 from dlcli.core.options import MISSING
 from dlcli.core.registry import Entry, Registry

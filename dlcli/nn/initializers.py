@@ -10,13 +10,14 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from dlcli.core.arena import Array
+from dlcli.core.component import Checked
 from dlcli.core.options import Example, example
 from dlcli.core.registry import Registry
 
 initializers: Registry[Initializer] = Registry("initializer", "initializers")
 
 
-class Initializer:
+class Initializer(metaclass=Checked):
     """Draws the first values of a parameter.
 
     Fans follow PyTorch: for a weight (out, in, *kernel), fan_in = in x kernel size and fan_out = out x kernel size.

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from dlcli.core.arena import Array, Parameter, Scratch, Views
+from dlcli.core.component import Checked
 from dlcli.core.errors import ConfigError, ShapeError, quote
 from dlcli.core.options import Example, NonNegative
 from dlcli.core.registry import Registry
@@ -59,7 +60,7 @@ def next_seed() -> int:
 
 
 @dataclass(kw_only=True, eq=False)
-class Layer(Scratch):
+class Layer(Scratch, metaclass=Checked):
     """One layer: y = f(x; parameters), with x (N, *in_shape) and y (N, *out_shape).
 
     Read x, own y, consume dy: `forward` never writes x, `backward` may overwrite dy, and it *sets* the gradients

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array, Scratch
+from dlcli.core.component import Checked
 from dlcli.core.errors import ConfigError, ShapeError, quote
 from dlcli.core.options import Example
 from dlcli.core.registry import Registry
@@ -16,7 +17,7 @@ losses: Registry[Loss] = Registry("loss", "losses", adapt=lambda cls: _adapt(cls
 
 
 @dataclass(kw_only=True, eq=False)
-class Loss(Scratch):
+class Loss(Scratch, metaclass=Checked):
     """L = mean over the batch of a loss of (y_pred, y_true); `backward` gives dL/dy_pred for the last `forward`."""
 
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from dlcli.core.arena import Arena, Array, aligned
+from dlcli.core.component import Checked
 from dlcli.core.options import Example, Positive
 from dlcli.core.registry import Registry
 
@@ -30,7 +31,7 @@ class Part(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False)
-class Optimizer:
+class Optimizer(metaclass=Checked):
     """Changes the parameters w by their gradients g, elementwise, over flat vectors.
 
     A subclass names its vectors in `slots` and writes `update`. Weight decay reaches parameters with two axes or

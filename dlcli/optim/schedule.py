@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from dlcli.core.component import Checked
 from dlcli.core.options import Example, Length
 from dlcli.core.registry import Registry
 
@@ -27,7 +28,7 @@ class Span(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False)
-class Schedule:
+class Schedule(metaclass=Checked):
     """lr(step), for steps 0 to span.steps - 1, and min(1, (step + 1) / warmup) times that with a warm-up.
 
     Nothing is kept between steps: a resumed run asks for the same step and gets the same number.

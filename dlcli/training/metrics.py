@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.core.component import Checked
 from dlcli.core.options import Example, example
 from dlcli.core.registry import Registry
 
@@ -16,7 +17,7 @@ metrics: Registry[Metric] = Registry("metric", "metrics")
 
 
 @dataclass(kw_only=True, eq=False)
-class Metric:
+class Metric(metaclass=Checked):
     """value(sum over batches of sums(outputs, targets)), with outputs (N, ...) and the targets of the loss."""
 
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -9,7 +9,8 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from registered import names
 
-from dlcli.core.options import MISSING, Count, Decay, Length, Positive, bounds, example, optional, options
+from dlcli.core.annotations import bounds
+from dlcli.core.options import MISSING, Count, Decay, Length, Positive, example, optional, options
 from dlcli.core.registry import Registry
 from dlcli.nn.layer import layers
 

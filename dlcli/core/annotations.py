@@ -1,7 +1,7 @@
-"""What an option's annotation allows: its parts, the words for it, and the check of a plain value against it.
+"""What an option's annotation allows: its parts, the words for it, and the check of a value against it.
 
 One walk serves numbers, lengths, sections and nested components alike, with words of our own for each, so that no
-validation library is needed here.
+validation library is needed here. Configs and constructors are checked by the same function.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+import sys
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -16,8 +17,8 @@ from typing import Annotated, Any, Literal, Union
 
 from annotated_types import Ge, GroupedMetadata, Gt, Le, Len, Lt
 
-from dlcli.core.errors import quote
-from dlcli.core.options import Length, bounds
+from dlcli.core.errors import ConfigError, quote
+from dlcli.core.options import Length
 from dlcli.core.registry import Registry
 
 
@@ -29,12 +30,12 @@ SECONDS = "seconds too"
 """Marks a `Length` that may also be given in seconds."""
 
 BOUNDS = (
-    (Gt, "gt", operator.gt, "exclusiveMinimum"),
-    (Ge, "ge", operator.ge, "minimum"),
-    (Lt, "lt", operator.lt, "exclusiveMaximum"),
-    (Le, "le", operator.le, "maximum"),
+    (Gt, "gt", ">", operator.gt, "exclusiveMinimum"),
+    (Ge, "ge", ">=", operator.ge, "minimum"),
+    (Lt, "lt", "<", operator.lt, "exclusiveMaximum"),
+    (Le, "le", "<=", operator.le, "maximum"),
 )
-"""Each bound with its attribute, what it asks of a value, and its name in JSON Schema."""
+"""Each bound with its attribute, its sign, what it asks of a value, and its name in JSON Schema."""
 
 
 def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -109,6 +110,18 @@ def is_plain(annotation: Any) -> bool:
     return not any(kind(part) or is_length(part) or section(part) for part in parts(annotation))
 
 
+def bounds(annotation: Any) -> list[str]:
+    """The bounds of an annotated number in words, such as `> 0` and `< 1`."""
+    words = []
+    for extra in split(annotation)[1]:
+        for bound in extra if isinstance(extra, GroupedMetadata) else (extra,):
+            for cls, name, sign, _, _ in BOUNDS:
+                if isinstance(bound, cls):
+                    limit = getattr(bound, name)
+                    words.append(f"{sign} {limit if isinstance(limit, int) else format(limit, 'g')}")
+    return words
+
+
 def expected(annotation: Any) -> str:
     """What the annotation allows, in words: `an integer >= 1`, `true or false`, `'relu' or 'tanh'`."""
     registry = kind(annotation)
@@ -154,9 +167,10 @@ def _either(words: list[str]) -> str:
 
 
 def plain(annotation: Any, value: Any) -> Any:
-    """`value` as the annotation has it (a list as a tuple, 64 as 64.0); ValueError where it does not fit.
+    """`value` as the annotation has it; ValueError, with the words for what is expected, where it does not fit.
 
-    Strict: an integer serves as a float, and nothing else as another type; numbers are finite.
+    A list is taken as a tuple, 64 as 64.0, a NumPy number as a plain one, and a text such as `10%` as a length;
+    nothing else serves as another type, and numbers are finite. A component is an object of its kind's base class.
     """
     alternatives = members(annotation)
     if len(alternatives) > 1:
@@ -168,15 +182,20 @@ def plain(annotation: Any, value: Any) -> Any:
         raise ValueError(expected(annotation))
     inner, limits = split(annotation)
     origin, args = typing.get_origin(inner), typing.get_args(inner)
+    value = value.item() if getattr(value, "ndim", None) == 0 else value
     if inner is float and type(value) is int:
-        value = float(value)
-    if origin is Literal:
+        value = float(value) if abs(value) < sys.float_info.max else math.inf
+    if inner is Length:
+        return length(annotation, value)
+    if (registry := kind(annotation)) is not None:
+        fits = isinstance(value, registry.base or object)
+    elif origin is Literal:
         fits = any(value == a and type(value) is type(a) for a in args)
     elif (item := sequence(annotation)) is not None:
-        fits = isinstance(value, list)
+        fits = isinstance(value, (list, tuple))
         value = origin(plain(item, v) for v in value) if fits else value
     elif origin is tuple:
-        fits = isinstance(value, list) and len(value) == len(args)
+        fits = isinstance(value, (list, tuple)) and len(value) == len(args)
         value = tuple(plain(a, v) for a, v in zip(args, value, strict=True)) if fits else value
     elif (item := mapping(annotation)) is not None:
         fits = isinstance(value, dict)
@@ -184,10 +203,27 @@ def plain(annotation: Any, value: Any) -> Any:
     elif inner is tuple and isinstance(value, list):
         fits, value = True, tuple(value)
     else:
-        fits = inner is Any or (value is None and inner is type(None)) or type(value) is inner
+        fits = _is(value, origin or inner)
     if not fits or (isinstance(value, float) and not math.isfinite(value)) or not within(limits, value):
         raise ValueError(expected(annotation))
     return value
+
+
+def _is(value: Any, cls: Any) -> bool:
+    """Whether `value` is of that class; true or false is no number, and what is no class allows everything."""
+    if cls in (Any, None):
+        return cls is Any or value is None
+    if isinstance(value, bool) and cls in (int, float):
+        return False
+    return isinstance(value, cls) if isinstance(cls, type) else True
+
+
+def checked(where: str, name: str, annotation: Any, value: Any, hint: str = "") -> Any:
+    """`plain`, with a ConfigError that names the place and the option."""
+    try:
+        return plain(annotation, value)
+    except ValueError:
+        raise ConfigError(f"{where}: got {name} = {quote(value)}, expected {expected(annotation)}{hint}") from None
 
 
 def within(limits: Iterable[Any], value: Any) -> bool:
@@ -199,14 +235,18 @@ def within(limits: Iterable[Any], value: Any) -> bool:
         elif isinstance(limit, GroupedMetadata):
             if not within(limit, value):
                 return False
-        elif any(isinstance(limit, kind) and not keeps(value, getattr(limit, name)) for kind, name, keeps, _ in BOUNDS):
+        elif any(isinstance(limit, cls) and not keeps(value, getattr(limit, at)) for cls, at, _, keeps, _ in BOUNDS):
             return False
     return True
 
 
 def length(annotation: Any, value: Any) -> Length:
     """`value` as a length; ValueError where it is none, out of bounds, or in seconds where those are not allowed."""
-    found, limits = Length.parse(value), split(annotation)[1]
+    limits = split(annotation)[1]
+    try:
+        found = value if isinstance(value, Length) else Length.parse(value)
+    except ValueError:
+        raise ValueError(expected(annotation)) from None
     if not within(limits, found.value) or (found.unit == "s" and SECONDS not in limits) or math.isinf(found.value):
         raise ValueError(expected(annotation))
     return found
