@@ -32,6 +32,7 @@ def show_(
         common.emit_json(checked.resolved())
     else:
         render.out(to_yaml(checked))
+    show.next_("train", config, changes=set_, code=code)
 
 
 @app.command("schema")
@@ -57,7 +58,7 @@ def new(
     if name is None:
         width = max(map(len, shipped))
         render.out("\n".join(f"{n:<{width}}  {_title(text)}" for n, text in sorted(shipped.items())))
-        show.note("next   dlcli config new NAME")
+        show.next_("config", "new", "digits")
         return
     stem = name.removesuffix(".yaml")
     if stem not in shipped:
@@ -72,7 +73,7 @@ def new(
     make_dirs(target.parent)
     write_atomic(target, shipped[stem].encode())
     render.out(str(target))
-    show.note(f"next   dlcli train {target}")
+    show.next_("train", target)
 
 
 def _shipped() -> dict[str, str]:

@@ -40,6 +40,7 @@ def list_(json: common.JsonOption = False) -> None:
         used = max(map(len, names)) + max(map(len, states)) + 4
         abouts = [render.brief(f["about"], used) for f in found]
         render.out(table(["name", "state", "about"], zip(names, states, abouts, strict=True), align="lll"))
+    show.next_("data", "show", "digits", "--index", 7)
 
 
 def _state(states: Sequence[str]) -> str:
@@ -57,6 +58,7 @@ def fetch(name: NameArgument, offline: common.OfflineOption = False) -> None:
     with show.downloads() as progress:
         paths = cache.fetch(name, Access.from_environment(offline, progress, show.note))
     render.out("\n".join(map(str, paths)))
+    show.next_("data", "show", name, "--index", 7)
 
 
 @app.command("verify")
@@ -94,6 +96,7 @@ def import_(
     source, paths = cache.import_folder(name, folder, _access())
     show.note(f"{source}: imported and verified")
     render.out("\n".join(map(str, paths)))
+    show.next_("data", "show", source, "--index", 7)
 
 
 @app.command("path")

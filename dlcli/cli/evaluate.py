@@ -47,8 +47,10 @@ def eval_(
     else:
         render.out(_text(found, worst))
     if found.split != "test" and found.opened.run is not None and found.has_test:
-        command = show.command("eval", found.opened.run.path, "--split", "test", code=code)
-        show.note(f"next   {command}   (each opening of the test set is recorded)")
+        why = "each opening of the test set is recorded"
+        show.next_("eval", found.opened.run.path, "--split", "test", why=why, code=code)
+    elif found.opened.run is not None:
+        show.next_("runs", "list")
 
 
 def _text(found: Evaluated, worst: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,6 +55,8 @@ def gradcheck(
         render.out(_text(report))
     if not report.passed:
         raise CheckFailedError(*(_failure(row) for row in report.rows if not row.passed))
+    if target is not None and Path(target).is_file():
+        show.next_("train", target, changes=set_, code=code)
 
 
 def _report(

@@ -44,7 +44,7 @@ def check(
     if found.steps_per_epoch is not None:
         facts.append(f"{found.steps_per_epoch:,} steps an epoch")
     render.out(": ".join(["ok", checked.document.source, *([", ".join(facts)] if facts else [])]))
-    show.note(f"next   {show.command('train', config, changes=set_, code=code)}")
+    show.next_("train", config, changes=set_, code=code)
 
 
 def summary(
@@ -78,6 +78,8 @@ def summary(
         f"activations of a batch of {found.batch_size}: {bytes_text(found.activation_bytes)}",
     ]
     render.out(text + "\n\n" + "\n".join(tail))
+    if target is not None and Path(target).is_file() and not target.endswith(".npz"):
+        show.next_("train", target, changes=set_, code=code)
 
 
 def configured(target: str | None, overrides: list[str], code: list[str], runs: Any) -> tuple[Any, Any]:
@@ -130,7 +132,8 @@ def list_(
         ]
         blocks.append("\n".join([plural, *lines]))
     render.out("\n\n".join(blocks))
-    show.note("next   dlcli describe NAME")
+    first = next(iter(chosen.values()))
+    show.next_("describe", next(iter(first)) if kind else "Linear", code=code)
 
 
 def describe(
@@ -148,6 +151,8 @@ def describe(
         common.emit_json(found[0] if len(found) == 1 else found)
         return
     render.out("\n\n".join(_described(f) for f in found))
+    if found[0]["kind"] == "layer" and found[0]["examples"]:
+        show.next_("gradcheck", "--layer", found[0]["examples"][0], code=code)
 
 
 def _described(found: dict[str, Any]) -> str:

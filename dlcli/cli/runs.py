@@ -32,7 +32,8 @@ def list_(
         common.emit_json({"runs": [row.document() for row in rows]})
         return
     if not rows:
-        show.note(f"{common.parent_of(runs)}/: holds no run yet; next   dlcli train configs/digits.yaml")
+        show.note(f"{common.parent_of(runs)}/: holds no run yet")
+        show.next_("train", "configs/digits.yaml")
         return
     keys = list(dict.fromkeys(key for row in rows for key in row.set))
     tested = any(row.test for row in rows)
@@ -53,6 +54,7 @@ def list_(
             ]
         )
     render.out(table(headers, cells, align="l" * len(headers)))
+    show.next_("runs", "show", rows[-1].run.path)
 
 
 def _test(opened: list[dict[str, Any]]) -> str:
@@ -117,3 +119,5 @@ def show_(run: common.RunArgument = None, runs: common.RunsOption = None, json: 
         ]
         blocks.append(table(["evaluated", "split", "step", "figures"], rows, align="llrl"))
     render.out("\n\n".join(blocks))
+    unfinished = row.status in ("stopped", "interrupted")
+    show.next_("resume" if unfinished else "eval", found.path, code=list(facts.get("code", {})))

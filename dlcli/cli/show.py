@@ -42,6 +42,13 @@ def downloads() -> Iterator[render.DownloadProgress]:
         progress.close()
 
 
+def next_(
+    *words: object, why: str = "", code: Sequence[str] | None = None, changes: Sequence[str] | None = None
+) -> None:
+    """The last line of a command on stderr: the one that is useful now."""
+    render.err(f"next   {command(*words, code=code, changes=changes)}{f'   ({why})' if why else ''}")
+
+
 def command(*words: object, code: Sequence[str] | None = None, changes: Sequence[str] | None = None) -> str:
     """A command line to paste into a shell, with the `--code` files and `--set` changes that it needs."""
     options = [("--set", change) for change in changes or ()] + [("--code", file) for file in code or ()]
@@ -82,4 +89,4 @@ def training_summary(run: Run, result: dict[str, Any], early: bool, code: Sequen
     if best["value"] is not None:
         render.err(f"best   {best['metric']} {figure(best['metric'], best['value'])} at step {best['step']}")
     render.err(f"took   {seconds_text(result['seconds'])} for {result['steps']} steps")
-    render.err(f"next   {command('eval', run.path, code=code)}")
+    next_("eval", run.path, code=code)

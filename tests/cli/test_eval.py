@@ -35,7 +35,7 @@ def test_the_newest_run_is_named_and_the_test_set_is_a_command_away(cli: Cli, di
     assert "95 % interval" in ended.out
     hint = f"next   dlcli eval {digits} --split test   (each opening of the test set is recorded)"
     assert ended.lines == [f"run: {digits}", hint]
-    assert cli("eval", digits, "--split", "test").err == ""
+    assert cli("eval", digits, "--split", "test").err == "next   dlcli runs list\n"
 
 
 def test_without_a_run_the_way_out_is_told(cli: Cli) -> None:

@@ -27,7 +27,7 @@ def test_every_shipped_config_passes_without_data(cli: Cli, name: str) -> None:
         assert row["error"] <= (COMPLEX if row["method"] == "complex" else DIRECTIONAL)
         assert row["verdict"] in ("excellent", "good")
     assert {row["layer"] for row in found["rows"]} >= {"end to end"}
-    assert ended.err == ""
+    assert ended.err == f"next   dlcli train {name}.yaml\n"
     assert [path.name for path in cli.folder.iterdir()] == [f"{name}.yaml"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,3 +90,18 @@ def test_a_wrong_command_line_is_told_in_one_line(cli: Cli, line: str) -> None:
     assert ended.out == ""
     assert ended.err == f"error: {WRONG[line]}\n"
     assert not list(cli.folder.iterdir())
+
+
+def test_the_next_command_works_as_pasted(cli: Cli) -> None:
+    cli.shipped("digits")
+    line = ["check", "digits.yaml", "--set", "train.epochs=1", "--set", "optimizer={SGD: {lr: 0.05}}"]
+    seen: list[list[str]] = []
+    while line not in seen:
+        seen.append(line)
+        line = shlex.split(cli(*line).lines[-1].partition("   (")[0])[2:]
+    assert [command for command, *_ in seen] == ["check", "train", "eval", "eval", "runs", "runs"]
+    for start in (("list",), ("describe", "Linear"), ("data", "list"), ("config", "show", "digits.yaml")):
+        last = cli(*start).lines[-1]
+        assert last.startswith("next   dlcli ")
+        if "digits.yaml" not in last:
+            cli(*shlex.split(last)[2:])

@@ -23,7 +23,7 @@ def test_no_run_is_no_error(cli: Cli) -> None:
     assert cli("runs", "list", "--json").json == {"runs": []}
     ended = cli("runs", "list")
     assert ended.out == ""
-    assert ended.lines == ["runs/: holds no run yet; next   dlcli train configs/digits.yaml"]
+    assert ended.lines == ["runs/: holds no run yet", "next   dlcli train configs/digits.yaml"]
 
 
 def test_list_has_the_documented_shape_and_order(cli: Cli, sweep: list[str]) -> None:
@@ -75,7 +75,7 @@ def test_a_damaged_run_does_not_hide_the_others(cli: Cli, sweep: list[str]) -> N
 def test_show(cli: Cli, digits: Path) -> None:
     cli("eval", "--split", "test")
     ended = cli("runs", "show")
-    assert ended.lines == [f"run: {digits}"]
+    assert ended.lines == [f"run: {digits}", f"next   dlcli eval {digits}"]
     for part in ("status      complete", "best        val.accuracy 9", "  dataset: digits", "train.loss", "best.npz"):
         assert part in ended.out
     assert "test" in ended.out.splitlines()[-1]

@@ -119,4 +119,4 @@ def test_an_error_leaves_stdout_empty_with_json_too(cli: Cli) -> None:
 def test_a_reader_that_leaves_ends_the_command_silently(cli: Cli) -> None:
     ended = cli.shell("dlcli list | head -n 1")
     assert ended.out == "datasets\n"
-    assert ended.err in ("", "next   dlcli describe NAME\n")
+    assert ended.err in ("", "next   dlcli describe Linear\n")
