@@ -98,7 +98,13 @@ def test_whole_curves(torch: ModuleType, name: str, chosen: dict[str, Any], step
         pytest.skip(f"PyTorch has no {name}")
     span = Span(0.3, steps, 10)
     schedule = build("schedules", name, {**chosen, "warmup": None})
-    given_options = {k: span.length(v) if isinstance(v, Length) else v for k, v in vars(schedule).items()}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(v) for v in value]
+        return span.length(value) if isinstance(value, Length) else value
+
+    given_options = {k: plain(v) for k, v in vars(schedule).items()}
     del given_options["warmup"]
     for whole_run in ("T_max", "total_iters"):
         if given_options.get(whole_run, 0) is None:
