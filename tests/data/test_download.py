@@ -124,6 +124,7 @@ def closed_port() -> int:
         ("nonsense", "MissingSchema|InvalidSchema|Invalid URL"),
         ("file:///tmp/", "InvalidSchema"),
     ],
+    ids=["refused", "no such host", "empty label", "broken IPv6", "no URL", "a file"],
 )
 def test_e106_no_connection(server: Server, monkeypatch: pytest.MonkeyPatch, base: str, words: str) -> None:
     real = socket.getaddrinfo
