@@ -75,7 +75,9 @@ def run(arguments: list[str]) -> int:
     command = get_command(app)
     try:
         usage.check(command, arguments)
-        result = command.main(arguments, prog_name="dlcli", standalone_mode=False)
+        # Not `command.main`: it would turn a broken pipe into exit code 1.
+        with command.make_context("dlcli", list(arguments)) as context:
+            result = command.invoke(context)
     except Exit as end:
         return end.exit_code
     except TyperException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
@@ -13,23 +12,32 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from dlcli.cli.charts import bytes_text, number, percent, seconds_text
 from dlcli.cli.screen import Guarded, Screen
+from dlcli.core.errors import OutputError
 
 if TYPE_CHECKING:
     from dlcli.training.loop import EpochDone, StepDone
 
 
 def out(text: str) -> None:
-    """Write the result to stdout, with one newline at its end, in a single write. OSError where that fails."""
+    """Write the result to stdout, with one newline at its end, in a single write.
+
+    OutputError where that fails, BrokenPipeError where nobody reads it any more.
+    """
     stream = sys.stdout
     if stream is None or stream.closed:
-        raise OSError(errno.EBADF, "standard output is closed")
+        raise OutputError("standard output: closed, so the result cannot be written")
     text = text.removesuffix("\n") + "\n"
     try:
-        stream.write(text)
-    except UnicodeEncodeError:
-        # Outside a UTF-8 locale charts still need their characters, and a path must keep the bytes that it has.
-        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
-    stream.flush()
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            # Outside a UTF-8 locale charts still need their characters, and a path must keep the bytes that it has.
+            stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: cannot write: {os.strerror(error.errno or 0).lower()}") from error
 
 
 def colored() -> bool:
