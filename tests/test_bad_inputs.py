@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from bad import harness
 from bad.harness import Case, Ended, ForkServer
-from conftest import need
 
-CASES = harness.cases()
+CASES = [
+    pytest.param(case, id=case.id, marks=[getattr(pytest.mark, case.needs)] if case.needs else [])
+    for case in harness.cases()
+]
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +24,8 @@ def server() -> Iterator[ForkServer]:
     running.close()
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+@pytest.mark.parametrize("case", CASES)
 def test_bad_input(case: Case, server: ForkServer, tmp_path: Path) -> None:
-    if case.needs:
-        need(case.needs)
     work = tmp_path / "w"
     began = time.monotonic()
     ended = harness.run(case, server, work)
