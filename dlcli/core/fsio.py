@@ -215,7 +215,7 @@ def make_dirs(path: Path) -> None:
                     mkdir(folder)
                 except FileExistsError:
                     if not folder.is_dir():  # else another process was faster
-                        raise
+                        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
                 fsync_dir(folder.parent)
 
 

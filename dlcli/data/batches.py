@@ -34,14 +34,18 @@ class Normalizer:
         keep = axes is not None and image
         if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
             raise DataError("the training inputs hold values that are not finite; clean the data")
-        if mode == "none":
-            mean, std = np.zeros(()), np.ones(())
-        elif mode == "unit":
-            low, high = inputs.min(axis=axes, keepdims=keep), inputs.max(axis=axes, keepdims=keep)
-            mean, std = np.asarray(low, np.float64), np.asarray(high, np.float64) - np.asarray(low, np.float64)
-        else:
-            mean = _mean(inputs, axes, keep)
-            std = np.sqrt(_mean(inputs, axes, keep, around=mean))
+        with np.errstate(over="ignore", invalid="ignore"):
+            if mode == "none":
+                mean, std = np.zeros(()), np.ones(())
+            elif mode == "unit":
+                low, high = inputs.min(axis=axes, keepdims=keep), inputs.max(axis=axes, keepdims=keep)
+                mean, std = np.asarray(low, np.float64), np.asarray(high, np.float64) - np.asarray(low, np.float64)
+            else:
+                mean = _mean(inputs, axes, keep)
+                std = np.sqrt(_mean(inputs, axes, keep, around=mean))
+        if not (np.isfinite(mean).all() and np.isfinite(std).all()):
+            top = np.abs(inputs).max()
+            raise DataError(f"the training inputs reach {top:.3g}, which is too large for {mode}; scale the data")
         mean, std = (a[0] if keep else a for a in (mean, std))
         return cls(np.asarray(mean, np.float64), np.where(std > 0, std, 1.0).astype(np.float64))
 

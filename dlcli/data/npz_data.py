@@ -44,7 +44,7 @@ class Npz(Dataset):
         with opened(read(path), shown(path)) as archive:
             pairs = [(archive.shape(x), archive.shape(y)) for x, y in self._names(archive)]
         (x, y), test = pairs[0], pairs[1][0] if len(pairs) > 1 else (0,)
-        if len(x) < 2:
+        if len(x) < 2 or not x[0]:
             raise DataError(f"{shown(path)}: {self.x_train}: got shape {x}, expected (N, ...) with N samples")
         return DataInfo(
             x[1:],

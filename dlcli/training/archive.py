@@ -139,7 +139,7 @@ def _unpack_arrays(data: bytes, listed: list[dict[str, Any]], where: str) -> Arr
         payload = memoryview(data)[start:end]
         found = hashlib.sha256(payload).hexdigest()
         if found != digest:
-            raise CheckpointError(f"{array} has sha256 {found[:8]}..., expected {escape(str(digest))[:8]}...")
+            raise CheckpointError(f"{array} is damaged: sha256 {found[:8]}, expected {escape(str(digest))[:8]}")
         arrays[name] = np.ndarray(shape, descr, data, start).astype(np.dtype(descr).newbyteorder("="))
         if not np.isfinite(arrays[name]).all():
             raise CheckpointError(f"{array} holds nan or inf, expected finite numbers")

@@ -50,6 +50,7 @@ class Case:
     limits: dict[str, int] = field(default_factory=dict)
     real: bool = False
     powerless: bool = False
+    clock: str | None = None
     guarded: bool = True
     needs: str | None = None
 
@@ -153,6 +154,7 @@ class ForkServer:
             "limits": case.limits,
             "guarded": case.guarded,
             "powerless": case.powerless,
+            "clock": case.clock,
             "writable": [str(work.resolve()) + os.sep],
             "seconds": 2 * LIMIT,
         }

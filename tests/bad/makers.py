@@ -5,6 +5,7 @@ A line of `make` in expect.json is the name of a function here and its arguments
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -17,12 +18,14 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dlcli.data.sources import SOURCES
 from dlcli.training import archive
 
 
@@ -274,3 +277,93 @@ def swap_lines(work: Path, name: str) -> None:
     """A file with its lines in reverse order."""
     path = work / name
     path.write_bytes(b"".join(reversed(path.read_bytes().splitlines(keepends=True))))
+
+
+def overwrite(work: Path, name: str, position: str, data: str) -> None:
+    """Bytes, given in hexadecimal digits, in place of those at a position."""
+    path = work / name
+    content = bytearray(path.read_bytes())
+    content[int(position) : int(position) + len(data) // 2] = bytes.fromhex(data)
+    path.write_bytes(content)
+
+
+def idx_pair(work: Path, images: str, labels: str) -> None:
+    """40 images of 6 by 6 pixels and their labels, as IDX files, gzipped where the name says so."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 6, 6), np.uint8)
+    _write_idx(work / images, pixels)
+    idx_labels(work, labels, "40")
+
+
+def idx_labels(work: Path, name: str, count: str) -> None:
+    """An IDX file with that many labels."""
+    _write_idx(work / name, (np.arange(int(count)) % 10).astype(np.uint8))
+
+
+def _write_idx(path: Path, array: np.ndarray) -> None:
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    data = header + array.tobytes()
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def gzip_twice(work: Path, name: str) -> None:
+    """A gzip file of two members, each whole."""
+    path = work / name
+    path.write_bytes(path.read_bytes() * 2)
+
+
+def gzip_zeros(work: Path, name: str, megabytes: str) -> None:
+    """The header of an IDX file and then so many megabytes of zeros, in a thousandth of the size."""
+    packer = zlib.compressobj(9, wbits=31)
+    with (work / name).open("wb") as file:
+        file.write(packer.compress(bytes([0, 0, 8, 3, 0, 0, 0, 40, 0, 0, 0, 6, 0, 0, 0, 6])))
+        for _ in range(int(megabytes)):
+            file.write(packer.compress(bytes(1 << 20)))
+        file.write(packer.flush())
+
+
+def cached(work: Path, state: str) -> None:
+    """A cache folder for mnist with files that are not the true ones, the first in this state."""
+    folder = work / "cache"
+    folder.mkdir()
+    first, *others = SOURCES["mnist"].files
+    for name in others:
+        (folder / name).write_bytes(gzip.compress(name.encode(), mtime=0))
+    content = {
+        "truncated": gzip.compress(bytes(1000), mtime=0)[:20],
+        "flipped": gzip.compress(bytes(1000), mtime=0)[:-1] + b"x",
+        "empty": b"",
+        "html": b"<!DOCTYPE html><html><body>403 Forbidden</body></html>",
+    }
+    if state == "folder":
+        (folder / first).mkdir()
+    elif state in content:
+        (folder / first).write_bytes(content[state])
+
+
+def run_without_validation(work: Path) -> None:
+    """A run that holds nothing out."""
+    shutil.copytree(Path(_trained("--max-steps", "1", "--set", "data.validation=0").name, "run"), work / "run")
+
+
+def npz_data(work: Path, name: str, kind: str) -> None:
+    """40 samples of 6 inputs and their classes in an npz archive, with one thing wrong or extreme."""
+    x = np.random.default_rng(0).standard_normal((40, 6))
+    y: np.ndarray = np.arange(40) % 10
+    if kind in ("nan", "inf"):
+        x[7, 3] = float(kind)
+    elif kind == "nan-targets":
+        y = np.where(y == 3, np.nan, y)
+    changed = {
+        "zeros": np.zeros((40, 6)),
+        "constant": np.full((40, 6), 7.0),
+        "huge": np.full((40, 6), 1e300) * np.sign(x),
+        "objects": np.array([[Payload()]] * 40, object),
+        "text": np.full((40, 6), "a"),
+        "complex": np.full((40, 6), 1j),
+        "empty": x[:, :0],
+        "no-samples": x[:0],
+        "counts": x[:39],
+        "one-dimension": x[:, 0],
+    }
+    labels = {"float-labels": y + 0.5, "negative-labels": y - 1}
+    np.savez(work / name, x_train=changed.get(kind, x), y_train=labels.get(kind, y))

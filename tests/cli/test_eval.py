@@ -207,7 +207,7 @@ def test_the_worst_of_values_are_those_farthest_off(cli: Cli, points: dict[str, 
     off = [abs(row["target"][0] - row["predicted"][0]) for row in rows]
     assert off == sorted(off, reverse=True)
     assert cli("eval", "--worst", "3").out.split("\n\n")[-1].splitlines()[0].split() == ["sample", "true", "predicted"]
-    assert "has no test part" in cli("eval", "--split", "test", code=4).err
+    assert "has no test part" in cli("eval", "--split", "test", code=3).err
 
 
 def test_arrays_of_classes(cli: Cli, points: dict[str, Any]) -> None:

@@ -320,7 +320,7 @@ def test_the_messages_say_what_is_wrong() -> None:
     assert "format version 2, expected 1" in refused(forge([], version=2))
     broken = bytearray(DATA)
     broken[DATA.index(tiny().arrays["0.weight"].tobytes()) + 5] ^= 1
-    assert "array '0.weight' has sha256 " in refused(bytes(broken))
+    assert "array '0.weight' is damaged: sha256 " in refused(bytes(broken))
     assert "holds nan or inf" in refused(signed_nan())
     assert "step is -1, expected a whole number from 0" in refused(forge([], step=-1))
 
