@@ -12,7 +12,7 @@ from dlcli import runs
 from dlcli.config.doctor import diagnose
 from dlcli.config.schema import Config
 from dlcli.data.dataset import Access
-from dlcli.experiment import session as sessions
+from dlcli.experiment import opening
 from dlcli.experiment.assemble import assemble, load_data
 from dlcli.experiment.plugins import load_components
 from dlcli.experiment.prepare import prepare
@@ -64,8 +64,8 @@ def train(
     earlier = _earlier(config, where)
     if resume and earlier is not None:
         if where.run_dir is not None:
-            stored = sessions.stored_config(earlier)
-            sessions.unchanged(stored.resolved(), config.resolved(), earlier.config_file)
+            stored = opening.stored_config(earlier)
+            opening.unchanged(stored.resolved(), config.resolved(), earlier.config_file)
         return _continue(earlier, hashes, access, where, note, watch)
     if where.run_dir is not None:
         runs.require_free(where.run_dir)
@@ -80,7 +80,7 @@ def train(
             return runs.claim_exactly(where.run_dir)
         return runs.claim(where.parent, str(config.name), config.sha256)
 
-    session = sessions.begin(claimed, experiment, hashes, where.command, where.threads, note)
+    session = opening.begin(claimed, experiment, hashes, where.command, where.threads, note)
     return _train(session, where, watch)
 
 
@@ -108,7 +108,7 @@ def _continue(
     if summary is not None:
         note(f"already complete: {run.path}")
         return Trained(run, summary, None)
-    return _train(sessions.resume(run, hashes, access, where.threads, note, exact=exact), where, watch)
+    return _train(opening.resume(run, hashes, access, where.threads, note, exact=exact), where, watch)
 
 
 def _train(session: Session, where: Where, watch: Watch) -> Trained:

@@ -86,9 +86,9 @@ def child(job: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, name), (value, value))
     if job["clock"]:
         from dlcli import runs
-        from dlcli.experiment import session
+        from dlcli.experiment import opening, session
 
-        runs.now = session.now = lambda: job["clock"]
+        runs.now = session.now = opening.now = lambda: job["clock"]
     if job["powerless"]:
         give_up_powers()
     if job["guarded"]:
