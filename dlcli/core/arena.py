@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,21 @@ class Scratch:
         return kept if len(kept) == shape[0] else kept[: shape[0]]
 
 
+def write(name: str, target: Array, value: Any) -> None:
+    """Copy `value` into the array of that name; ValueError where the shape is another."""
+    value = np.asarray(value)
+    if value is target:
+        return
+    if value.shape != target.shape:
+        raise ValueError(f"{name}: got shape {value.shape}, expected {target.shape}")
+    np.copyto(target, value, casting="same_kind")
+
+
 class Views(dict[str, Array]):
     """Named arrays whose item assignment writes through: a name can never part from its memory.
 
-    `views[name] = value` copies `value` into the array after checking the shape (ValueError). Names are fixed.
+    `views[name] = value` copies `value` into the array after checking the shape (ValueError). Names are fixed
+    (KeyError for an unknown one, TypeError where one would go).
     """
 
     def __missing__(self, name: str) -> Array:
@@ -54,12 +65,21 @@ class Views(dict[str, Array]):
         raise KeyError(f"no array named {name!r}; there are {known}")
 
     def __setitem__(self, name: str, value: Any) -> None:
-        target, value = self[name], np.asarray(value)
-        if value is target:
-            return
-        if value.shape != target.shape:
-            raise ValueError(f"{name}: got shape {value.shape}, expected {target.shape}")
-        np.copyto(target, value, casting="same_kind")
+        write(name, self[name], value)
+
+    update = MutableMapping.update  # item by item, where dict's own would put in other arrays
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def _fixed(self, *_: Any) -> Any:
+        raise TypeError("the names of these arrays are fixed; assign to an array instead")
+
+    __delitem__ = pop = popitem = clear = setdefault = _fixed
+
+    def __reduce__(self) -> Any:
+        return Views, (dict(self),)  # a copy takes its names at once, not one by one through `__setitem__`
 
 
 class Parameter(NamedTuple):
@@ -90,11 +110,12 @@ class Arena:
     """Two vectors of one dtype, `values` and `grads`, cut into the named views `params` and `gradients`.
 
     Parameters that are trained stand first, and among them those with the largest weight decay, so that what an
-    optimizer touches is `values[:trainable]` and weight decay is a slice. `segments` covers the trained part.
+    optimizer touches is `values[:trainable]` and weight decay is a slice. `segments` covers the trained part. A copy
+    has vectors of its own with views into those.
     """
 
     def __init__(self, parameters: Sequence[Parameter], dtype: Any) -> None:
-        self.dtype = np.dtype(dtype)
+        self.parameters, self.dtype = list(parameters), np.dtype(dtype)
         order = sorted(parameters, key=lambda p: (not p.trainable, -p.decay, -p.lr_mult))
         size = sum(p.size for p in parameters)
         self.values, self.grads = aligned((size,), dtype), aligned((size,), dtype)
@@ -124,3 +145,13 @@ class Arena:
         """Copy named arrays into the values."""
         for name in self.names:
             self.params[name] = arrays[name]
+
+    @classmethod
+    def filled(cls, parameters: Sequence[Parameter], values: Array, grads: Array) -> Self:
+        """An arena that starts with copies of these two vectors."""
+        made = cls(parameters, values.dtype)
+        made.values[:], made.grads[:] = values, grads
+        return made
+
+    def __reduce__(self) -> Any:
+        return type(self).filled, (self.parameters, self.values, self.grads)

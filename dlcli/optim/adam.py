@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import Decay, NonNegative, Positive, example
 from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
 
@@ -33,7 +34,10 @@ class Adam(Optimizer):
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        w, g, room = part.w, decayed(part, self.weight_decay), part.scratch
+        self._adapt(part, decayed(part, self.weight_decay), lr)
+
+    def _adapt(self, part: Part, g: Array, lr: float) -> None:
+        w, room = part.w, part.scratch
         m, v = part.slots["exp_avg"], part.slots["exp_avg_sq"]
         beta1, beta2 = self.betas
         m *= beta1
@@ -67,6 +71,5 @@ class AdamW(Adam):
     examples: ClassVar = (example(), example(lr=0.01, weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        w = part.w
-        w *= 1 - lr * self.weight_decay * part.decay
-        super().update(part._replace(decay=0.0), lr)
+        part.w *= 1 - lr * self.weight_decay * part.decay
+        self._adapt(part, part.g, lr)

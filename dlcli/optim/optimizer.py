@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
-from dlcli.core.arena import Arena, Array, aligned
+from dlcli.core.arena import Arena, Array, Views, aligned, write
 from dlcli.core.component import Checked
+from dlcli.core.errors import ConfigError, quote
 from dlcli.core.options import Example, Positive
 from dlcli.core.registry import Registry
 
 optimizers: Registry[Optimizer] = Registry("optimizer", "optimizers")
 
 
-class Part(NamedTuple):
-    """One segment of the vectors as `update` sees it."""
+@dataclass(slots=True, eq=False)
+class Part:
+    """One segment of the vectors as `update` sees it; assigning to an array writes through, so `part.w += v` works."""
 
     w: Array
     g: Array
-    slots: dict[str, Array]
+    slots: Views
     """The optimizer's own vectors by name, shaped like w."""
     scratch: Array
     """Room for one intermediate result, shaped like w."""
     lr_mult: float
     decay: float
     """Factor on the weight decay: 1 for weights, 0 for biases and norms unless a layer says otherwise."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = getattr(self, name, None)
+        if isinstance(held, np.ndarray):
+            write(name, held, value)
+        else:
+            object.__setattr__(self, name, value)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,19 +52,28 @@ class Optimizer(metaclass=Checked):
 
     lr: Positive
     """The learning rate; a schedule scales it."""
+    t: int = field(default=0, init=False, repr=False)
+    arena: Arena | None = field(default=None, init=False, repr=False)
+    """The vectors that it works on; None before `bind`."""
 
     def bind(self, arena: Arena) -> None:
-        """Take memory for the slots, zeros at first."""
-        self.t = 0
-        self.arena = arena
-        size = arena.trainable
-        self.vectors = {slot: aligned((size,), arena.dtype) for slot in self.slots}
+        """Work on the vectors of `arena`, which is a network's `network.arena`; the slots are zeros at first."""
+        if not isinstance(arena, Arena):
+            raise ConfigError(
+                f"{type(self).__name__}: got {quote(arena)} to bind, expected an Arena; call bind(network.arena)"
+            )
+        self.t, self.arena = 0, arena
+        self.vectors = {slot: aligned((arena.trainable,), arena.dtype) for slot in self.slots}
+        self.parts = self._cut(arena)
+
+    def _cut(self, arena: Arena) -> list[Part]:
+        """Every segment with its stretches of the slots."""
         scratch = aligned((max((s.stop - s.start for s in arena.segments), default=0),), arena.dtype)
-        self.parts = [
+        return [
             Part(
                 arena.values[s.start : s.stop],
                 arena.grads[s.start : s.stop],
-                {slot: vector[s.start : s.stop] for slot, vector in self.vectors.items()},
+                Views({slot: vector[s.start : s.stop] for slot, vector in self.vectors.items()}),
                 scratch[: s.stop - s.start],
                 s.lr_mult,
                 s.decay,
@@ -63,8 +81,18 @@ class Optimizer(metaclass=Checked):
             for s in arena.segments
         ]
 
-    def step(self, lr: float) -> None:
-        """One step with the learning rate `lr` on every trained parameter."""
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "parts"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self.arena is not None:
+            self.parts = self._cut(self.arena)  # so that a copy works on the vectors of its own arena
+
+    def step(self, lr: float | None = None) -> None:
+        """One step with the learning rate `lr`, by default the option, on every trained parameter."""
+        lr = self.lr if lr is None else lr
+        self._bound()
         self.t += 1
         for part in self.parts:
             self.update(part, lr * part.lr_mult)
@@ -75,17 +103,24 @@ class Optimizer(metaclass=Checked):
 
     def arrays(self) -> dict[str, Array]:
         """The slots as named views in the shapes of their parameters: `momentum_buffer.0.weight`."""
+        arena = self._bound()
         return {
             f"{slot}.{name}": view
             for slot, vector in self.vectors.items()
-            for name, view in self.arena.views(vector).items()
+            for name, view in arena.views(vector).items()
         }
 
     def load(self, t: int, arrays: Mapping[str, Array]) -> None:
         """Go back to a saved state."""
+        views = self.arrays()
         self.t = t
-        for name, view in self.arrays().items():
+        for name, view in views.items():
             np.copyto(view, arrays[name], casting="same_kind")
+
+    def _bound(self) -> Arena:
+        if self.arena is None:
+            raise RuntimeError(f"{type(self).__name__}: not bound to parameters; call bind(network.arena) first")
+        return self.arena
 
 
 optimizers.base = Optimizer

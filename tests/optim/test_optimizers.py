@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from registered import names, of, rows
 
 from dlcli.core.arena import Arena, Parameter
 from dlcli.core.errors import ConfigError
-from dlcli.optim.optimizer import optimizers
+from dlcli.optim.optimizer import Optimizer, optimizers
 from dlcli.optim.sgd import SGD
 
 each_optimizer = pytest.mark.parametrize(("name", "example"), rows("optimizers"))
@@ -231,6 +233,70 @@ def test_nothing_to_train_is_no_error() -> None:
     optimizer.step(0.1)
     assert optimizer.arrays() == {}
     assert not math.isnan(made.values.sum())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+@each_optimizer
+def test_a_copy_works_on_the_vectors_of_its_own_arena(name: str, example: Any, copied: Any) -> None:
+    first = of("optimizers", name, example)
+    first.bind(arena())
+    twin = copied(first)
+    for optimizer in (first, twin):
+        for step in range(3):
+            optimizer.arena.grads[:] = np.linspace(-1, step, optimizer.arena.grads.size)
+            optimizer.step()
+    assert not np.shares_memory(first.arena.values, twin.arena.values)
+    np.testing.assert_array_equal(first.arena.values, twin.arena.values)
+    assert copied(of("optimizers", name, example)).arena is None
+
+
+@each_optimizer
+def test_the_learning_rate_is_by_default_the_option(name: str, example: Any) -> None:
+    first, second = (of("optimizers", name, example) for _ in range(2))
+    for optimizer in (first, second):
+        optimizer.bind(arena())
+        optimizer.arena.grads[:] = 1.0
+    first.step()
+    second.step(second.lr)
+    np.testing.assert_array_equal(first.arena.values, second.arena.values)
+
+
+@pytest.mark.parametrize("use", [lambda o: o.step(), lambda o: o.arrays(), lambda o: o.load(1, {})])
+def test_nothing_goes_before_bind(use: Callable[[Any], Any]) -> None:
+    with pytest.raises(RuntimeError, match=r"^SGD: not bound to parameters; call bind\(network.arena\) first$"):
+        use(SGD(lr=0.1))
+
+
+def test_only_an_arena_is_bound() -> None:
+    with pytest.raises(ConfigError, match=r"^SGD: got 'network' to bind, expected an Arena; call bind\(network.arena"):
+        SGD(lr=0.1).bind("network")  # type: ignore[arg-type]
+
+
+class Natural(Optimizer):
+    """Momentum as one writes it first, with assignments to attributes and names."""
+
+    slots = ("velocity",)
+
+    def update(self, part: Any, lr: float) -> None:
+        part.slots["velocity"] = 0.9 * part.slots["velocity"] - lr * part.g
+        part.g *= 0
+        part.w += part.slots["velocity"]
+        part.w = part.w * 1.0
+
+
+def test_assignments_in_update_write_through() -> None:
+    made = arena()
+    optimizer = Natural(lr=0.1)
+    optimizer.bind(made)
+    start, grads = made.values.copy(), np.linspace(-1, 1, made.grads.size)
+    for _ in range(2):
+        made.grads[:] = grads
+        optimizer.step()
+    trained = slice(0, made.trainable)
+    mult = np.concatenate([np.full(s.stop - s.start, s.lr_mult) for s in made.segments])
+    np.testing.assert_allclose(made.values[trained], start[trained] - 0.29 * mult * grads[trained], rtol=1e-13)
+    with pytest.raises(ValueError, match=r"^w: got shape \(1,\), expected"):
+        optimizer.parts[0].w = np.zeros(1)
 
 
 @pytest.mark.parametrize("name", names("optimizers"))
