@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,13 +20,27 @@ losses: Registry[Loss] = Registry("loss", "losses", adapt=lambda cls: _adapt(cls
 
 @dataclass(kw_only=True, eq=False)
 class Loss(Scratch, metaclass=Checked):
-    """L = mean over the batch of a loss of (y_pred, y_true); `backward` gives dL/dy_pred for the last `forward`."""
+    """L = mean over the batch of a loss of (y_pred, y_true); `backward` gives dL/dy_pred for the last `forward`.
+
+    Outside a network it takes lists and integers too, checks the shapes, refuses an empty batch (ShapeError) and a
+    `backward` without a `forward` (RuntimeError), and returns fresh arrays.
+    """
 
     examples: ClassVar[tuple[Example, ...]] = ()
     """Options with the shape of one prediction."""
     task: ClassVar[str | None] = None
     """`classification` (targets are class indices (N,)), `regression` (values shaped like y_pred), or None for both."""
     complex_step: ClassVar[bool] = False
+    """Whether forward and backward stay analytic, or branch on the real part, when y_pred is complex."""
+
+    _ready = False
+    """Outside a network: whether the last `forward` came to its end."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method, guard in (("forward", _forward), ("backward", _backward)):
+            if method in vars(cls):
+                setattr(cls, method, guard(vars(cls)[method]))
 
     def check(self, out_shape: tuple[int, ...], classes: int | None, target_shape: tuple[int, ...]) -> None:
         """Raise ShapeError, with both numbers, where predictions of `out_shape` do not fit the targets."""
@@ -60,6 +76,32 @@ class Loss(Scratch, metaclass=Checked):
             y_pred = y_pred.astype(np.float64)
         self.dtype = y_pred.dtype
         return y_pred, y_true
+
+
+def _forward(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(inner)
+    def forward(self: Loss, y_pred: Array, y_true: Array) -> Any:
+        if self.scratch is not None:  # inside a network: batches and targets were checked when they were read
+            return inner(self, y_pred, y_true)
+        if not np.size(y_pred):
+            got = f"{type(self).__name__}: got y_pred of shape {np.shape(y_pred)}"
+            raise ShapeError(f"{got}, an empty batch, expected (N, ...) with N >= 1")
+        self._ready = False
+        value = inner(self, y_pred, y_true)
+        self._ready = True
+        return value
+
+    return forward
+
+
+def _backward(inner: Callable[..., Array]) -> Callable[..., Array]:
+    @functools.wraps(inner)
+    def backward(self: Loss) -> Array:
+        if self.scratch is None and not self._ready:
+            raise RuntimeError(f"{type(self).__name__}: backward before forward; call forward(y_pred, y_true) first")
+        return inner(self)
+
+    return backward
 
 
 losses.base = Loss

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -137,6 +139,36 @@ def test_huber_by_hand() -> None:
     loss = HuberLoss(delta=1.0)
     assert loss.forward(np.array([[0.5, 3.0, -3.0, 1.0]]), np.zeros((1, 4))) == (0.125 + 2.5 + 2.5 + 0.5) / 4
     assert loss.backward().tolist() == [[0.125, 0.25, -0.25, 0.25]]
+
+
+@each_loss
+def test_backward_needs_a_forward_that_came_to_its_end(name: str, example: Any) -> None:
+    loss = of("losses", name, example)
+    y_pred, y_true = pair(name, example.shape)
+    message = rf"^{name}: backward before forward; call forward\(y_pred, y_true\) first$"
+    with pytest.raises(RuntimeError, match=message):
+        loss.backward()
+    loss.forward(y_pred, y_true)
+    loss.backward()
+    with pytest.raises(ShapeError):
+        loss.forward(y_pred, y_true[:-1])
+    with pytest.raises(RuntimeError, match=message):
+        loss.backward()
+
+
+@each_loss
+def test_an_empty_batch_is_refused(name: str, example: Any) -> None:
+    y_pred, y_true = pair(name, example.shape)
+    with pytest.raises(ShapeError, match=rf"^{name}: got y_pred of shape \(0, .*an empty batch"):
+        of("losses", name, example).forward(y_pred[:0], y_true[:0])
+
+
+@each_loss
+def test_a_copy_goes_on_where_it_was_made(name: str, example: Any) -> None:
+    loss = of("losses", name, example)
+    loss.forward(*pair(name, example.shape))
+    for twin in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        np.testing.assert_array_equal(twin.backward(), loss.backward())
 
 
 REGRESSION = [name for name in names("losses") if losses.get(name).task == "regression"]

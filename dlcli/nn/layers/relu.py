@@ -28,7 +28,9 @@ class ReLU(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.mask = np.greater(x.real, 0, out=self.buffer("mask", x.shape, bool))
-        # NumPy vectorises maximum with an array, not with a scalar; complex numbers compare by their real part first
+        if x.dtype.kind == "c":  # maximum would compare the imaginary parts where the real part is 0
+            return np.multiply(x, self.mask, out=self.buffer("y", x.shape))
+        # NumPy vectorises maximum with an array, not with a scalar
         zero = self.buffer("zero", (1, *x.shape[1:]))
         zero.fill(0)
         return np.maximum(x, zero, out=self.buffer("y", x.shape))

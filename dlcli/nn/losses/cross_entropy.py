@@ -29,8 +29,8 @@ class CrossEntropyLoss(Loss):
     complex_step: ClassVar[bool] = True
     examples: ClassVar = (example((10,)), example((2,)))
 
-    def forward(self, logits: Array, targets: Array) -> Any:
-        logits, targets = self._checked(logits, targets)
+    def forward(self, y_pred: Array, y_true: Array) -> Any:
+        logits, targets = self._checked(y_pred, y_true)
         self.targets, self.rows = targets, np.arange(len(targets))
         top = np.maximum.reduce(logits.real, axis=1, keepdims=True)
         z = np.subtract(logits, top, out=self.buffer("z", logits.shape))
