@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge, Lt
+
+Seed = Annotated[int, Ge(0), Lt(2**64)]
 
 PURPOSES = ("init", "shuffle", "split", "layer", "data", "gradcheck", "standalone", "augment", "sample")
 """What streams are for. The order is part of every run's bits: append only."""
 
 
 def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
-    """A generator of its own for `(seed, purpose, indices)`, 0 <= seed < 2**64.
+    """A generator of its own for `(seed, purpose, indices)`, a `Seed` and whole numbers from 0.
 
     The seed always takes two 32-bit words and each index two, so that no two keys share their words.
     """

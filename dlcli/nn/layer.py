@@ -12,12 +12,13 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from dlcli.core.annotations import checked
 from dlcli.core.arena import Array, Parameter, Scratch, Views
 from dlcli.core.component import Checked
 from dlcli.core.errors import ConfigError, ShapeError, quote
 from dlcli.core.options import Example, NonNegative
 from dlcli.core.registry import Registry
-from dlcli.core.rng import stream
+from dlcli.core.rng import Seed, stream
 from dlcli.nn.initializers import Initializer, as_mapping, fans
 
 Shape = tuple[int, ...]
@@ -49,9 +50,12 @@ _standalone_seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
 
 
 def manual_seed(seed: int) -> None:
-    """Make layers and models that are set up outside a config from here on draw the same values in every process."""
+    """Make layers and models that are set up outside a config from here on draw the same values in every process.
+
+    Raises ConfigError where the seed is no whole number from 0 to 2**64 - 1.
+    """
     global _standalone, _standalone_seed
-    _standalone, _standalone_seed = itertools.count(), seed
+    _standalone, _standalone_seed = itertools.count(), checked("manual_seed", "seed", Seed, seed)
 
 
 def next_seed() -> int:
@@ -194,6 +198,7 @@ class Layer(Scratch, metaclass=Checked):
         """Prepare a layer outside a network for this x, a copy in float64 at least: parameters at the first call."""
         x = np.asarray(x)
         x = x.astype(np.result_type(x.dtype, np.float64))
+        self.dtype = x.dtype
         if x.ndim < 2:
             raise ShapeError(f"{type(self).__name__}: got x of shape {x.shape}, expected a batch (N, ...)")
         if self._rows is None or self.in_shape != x.shape[1:]:

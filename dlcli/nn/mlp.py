@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dlcli.core.annotations import checked
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, DivergedError, ShapeError, quote
+from dlcli.core.options import Count
 from dlcli.nn.layer import next_seed
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
@@ -32,9 +34,9 @@ class TwoLayerMLP:
         seed: int | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        sizes = (in_features, hidden_features, out_features)
-        if not all(isinstance(n, int | np.integer) and n >= 1 for n in sizes):
-            raise ConfigError(f"TwoLayerMLP: got sizes {quote(sizes)}, expected whole numbers of at least 1")
+        sizes = {"in_features": in_features, "hidden_features": hidden_features, "out_features": out_features}
+        for name, size in sizes.items():
+            checked("TwoLayerMLP", name, Count, size)
         stack = [Linear(in_features, hidden_features), ReLU(), Linear(hidden_features, out_features)]
         self.network = Network(stack, (in_features,), dtype=dtype, seed=next_seed() if seed is None else seed)
         self.loss = CrossEntropyLoss()
@@ -66,6 +68,9 @@ class TwoLayerMLP:
             raise ShapeError(f"TwoLayerMLP: got y of shape {y.shape}, expected {predicted.shape}: a class for each row")
         return float(np.mean(predicted == y))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} on {self.network!r}"
+
     def _inputs(self, x: Any) -> Array:
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1:] != self.network.in_shape or not len(x):
@@ -75,4 +80,4 @@ class TwoLayerMLP:
             )
         if x.dtype.kind not in "fiub":
             raise ShapeError(f"TwoLayerMLP: got x of type {x.dtype}, expected real numbers")
-        return x.astype(self.network.dtype, copy=False)
+        return x

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 
+from dlcli.core.annotations import checked
 from dlcli.core.arena import Arena, Array, Views
 from dlcli.core.errors import ConfigError, ShapeError, quote
+from dlcli.core.options import Count
+from dlcli.core.rng import Seed
 from dlcli.nn.layer import Draws, Layer, Shape
 from dlcli.nn.layers.sequential import Sequential
 
@@ -26,7 +30,9 @@ class Network:
 
     `dtype` is float32 for training, float64 or complex128 for gradient checks. The first values of parameter p of
     layer i are a function of (seed, i, p). Raises ShapeError, naming the layer, where the shapes do not chain, and
-    ConfigError where one layer object stands at two places.
+    ConfigError for other wrong arguments and where one layer object stands at two places.
+
+    `copy.deepcopy` and `pickle` give a network with parameters of its own.
     """
 
     def __init__(self, layers: Sequence[Layer], in_shape: Shape, *, dtype: Any = np.float32, seed: int = 0) -> None:
@@ -36,9 +42,14 @@ class Network:
                     f"layer {i}: got {quote(layer)}, expected an object of a class derived from Layer; a plain class "
                     'becomes one by @layers.register and layers.get("NAME")'
                 )
+        self.in_shape: Shape = checked(
+            "Network", "in_shape", tuple[Count, ...], in_shape, "; write (2,) for 2 features"
+        )
+        self.seed: int = checked("Network", "seed", Seed, seed)
+        if np.dtype(dtype).kind not in "fc":
+            raise ConfigError(f"Network: got dtype = {np.dtype(dtype)}, expected float32 or float64")
         self.root = Sequential(layers=list(layers))
         self.root.needs_input_grad = False
-        self.in_shape, self.seed = tuple(in_shape), seed
         seen: dict[int, str] = {}
         for name, layer in walk(self.root):
             if id(layer) in seen:
@@ -51,14 +62,18 @@ class Network:
         except ShapeError as error:
             where = ".".join(map(str, error.path))
             raise ShapeError(f"layer {where} ({type(dict(walk(self.root))[where]).__name__}): {error}") from None
-        self._bind(dtype)
+        self._bind(self._allocated(dtype))
         for i, (_, layer) in enumerate(walk(self.root)):
-            layer.reset(seed, "init", i)
+            layer.reset(self.seed, "init", i)
 
-    def _bind(self, dtype: Any, arena: Arena | None = None) -> None:
-        named = list(walk(self.root))
-        self.arena = arena or Arena([p for name, layer in named for p in layer.parameters(f"{name}.")], dtype)
-        self.draws = Draws(self.seed)
+    def _allocated(self, dtype: Any) -> Arena:
+        return Arena([p for name, layer in walk(self.root) for p in layer.parameters(f"{name}.")], dtype)
+
+    def _bind(self, arena: Arena, step: int = 0) -> None:
+        """Tie every layer to its parameters in the arena, with fresh buffers and the random draws of that step."""
+        named, dtype = list(walk(self.root)), arena.dtype
+        self.arena, self.draws = arena, Draws(self.seed, step)
+        self._rows: int | None = None  # of the last batch
         self.root.bind(Views(), Views(), dtype, self.draws, -1)
         for i, (name, layer) in enumerate(named):
             params, grads = (
@@ -91,37 +106,71 @@ class Network:
         return Views({f"{n}.{key}": a for n, layer in walk(self.root) for key, a in layer.state.items()})
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """The outputs (N, *out_shape) of a batch x (N, *in_shape); the array is reused at the next call."""
-        if np.shape(x)[1:] != self.in_shape:
+        """The outputs (N, *out_shape) of a batch x (N, *in_shape); the array is reused at the next call.
+
+        x may have any real type and is taken in the network's. Raises ShapeError where it does not fit or is empty.
+        """
+        x = np.asarray(x)
+        if x.shape[1:] != self.in_shape or not x.size:
             wanted = ", ".join(map(str, ("N", *self.in_shape)))
-            raise ShapeError(f"network: got x of shape {np.shape(x)}, expected a batch ({wanted})")
+            raise ShapeError(f"network: got x of shape {x.shape}, expected a batch ({wanted}) with N >= 1")
+        if x.dtype != self.arena.dtype:
+            if not np.can_cast(x.dtype, self.arena.dtype, "same_kind"):
+                raise ShapeError(f"network: got x of type {x.dtype}, expected numbers that fit {self.arena.dtype}")
+            x = x.astype(self.arena.dtype)
+        self._rows = len(x)
         return self.root.forward(x, training)
 
     def backward(self, dy: Array) -> Array | None:
-        """Set every gradient from dy (N, *out_shape), which is overwritten; dx where `needs_input_grad` asks for it."""
+        """Set every gradient from dy (N, *out_shape), which is overwritten; dx where `needs_input_grad` asks for it.
+
+        Raises RuntimeError before any `forward`, and ShapeError where dy is not shaped like its outputs.
+        """
+        if self._rows is None:
+            raise RuntimeError("network: backward before forward; call forward(x) first")
+        dy, wanted = np.asarray(dy), (self._rows, *self.out_shape)
+        if dy.shape != wanted:
+            raise ShapeError(f"network: got dy of shape {dy.shape}, expected {wanted}, as the outputs")
         return self.root.backward(dy)
 
     def cast(self, dtype: Any, *, needs_input_grad: bool = False) -> Self:
-        """A network of another dtype with memory of its own and the same values."""
-        twin = self._clone()
+        """A network of another dtype with memory of its own and the same values and state."""
+        twin = copy.copy(self)
         twin.root.needs_input_grad = needs_input_grad
         twin.root.setup(twin.in_shape)
-        twin._bind(dtype)
+        twin._bind(twin._allocated(dtype))
         twin.arena.values[:] = self.arena.values
+        twin.state.update(self.state)
         return twin
 
     def replica(self) -> Self:
-        """A network that shares the parameters but has buffers of its own, for another thread."""
-        twin = self._clone()
-        twin._bind(self.dtype, self.arena)
-        return twin
+        """A network that shares the parameters but has buffers of its own, for another thread; `copy.copy` too."""
+        return copy.copy(self)
 
-    def _clone(self) -> Self:
-        """This network with copies of the layers, whose memory is still to be bound."""
+    def __getstate__(self) -> dict[str, Any]:
+        """The arena, and copies of the layers without their memory: whoever takes it over ties them to it again."""
         memo: dict[int, Any] = {}
         for _, layer in [("", self.root), *walk(self.root)]:
             memo |= {id(layer.params): Views(), id(layer.grads): Views(), id(layer.scratch): None}
-            memo[id(layer.state)] = Views({name: array.copy() for name, array in layer.state.items()})
-        twin = copy.copy(self)
-        twin.root = copy.deepcopy(self.root, memo)
-        return twin
+        return vars(self) | {"root": copy.deepcopy(self.root, memo)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        rows = self._rows
+        self._bind(self.arena, self.draws.step)
+        self._rows = rows
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self._table()}"
+
+    def _table(self) -> str:
+        """What it holds: a line in all, and one for each layer with its shapes and the number of its parameters."""
+        rows = []
+        for name, layer in walk(self.root):
+            text = type(layer).__name__ if layer.children() else repr(layer)
+            count = sum(math.prod(spec.shape) for spec in layer.specs)
+            rows.append((name, text, f"{layer.in_shape} -> {layer.out_shape}", f"{count:,} parameters" * bool(count)))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        head = f"{self.in_shape} -> {self.out_shape}, {self.arena.values.size:,} parameters, {self.dtype}"
+        return "\n  ".join([head, *map(str.rstrip, lines)])

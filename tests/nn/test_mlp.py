@@ -89,8 +89,8 @@ REFUSED = [
     (lambda m: m.train_step(X, Y, 0.0), ConfigError, "got lr = 0.0, expected a number above 0"),
     (lambda m: m.train_step(X * np.nan, Y, 0.1), DivergedError, "the loss is nan"),
     (lambda m: m.evaluate(X, Y[:, None]), ShapeError, "got y of shape (16, 1), expected (16,)"),
-    (lambda m: TwoLayerMLP(6, 0, 3), ConfigError, "got sizes (6, 0, 3)"),
-    (lambda m: TwoLayerMLP(6, 2.5, 3), ConfigError, "got sizes (6, 2.5, 3)"),
+    (lambda m: TwoLayerMLP(6, 0, 3), ConfigError, "got hidden_features = 0, expected an integer >= 1"),
+    (lambda m: TwoLayerMLP(6, 2.5, 3), ConfigError, "got hidden_features = 2.5, expected an integer >= 1"),
 ]
 
 
