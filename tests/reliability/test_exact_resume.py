@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from in_process import resume, train
 from processes import Server
 from rig import STEPS, Result, result, verify
 
-from dlcli.experiment import environment
+from dlcli.config.load import parse_config
+from dlcli.experiment import environment, opening
+from dlcli.experiment import train as engine
+from dlcli.experiment.prepare import prepare
 
 CONFIG = """\
 name: small
@@ -70,10 +74,14 @@ VARIANTS = EVERY_STEP | MORE
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # What has tests of its own and would make these take minutes: durability, the machine's description, plugins.
+    # What has tests of its own and would make these take minutes: durability, the machine's description, plugins,
+    # and to read a text again that has been read.
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(environment, "facts", lambda threads: {})
     monkeypatch.setattr(metadata, "entry_points", lambda **_: ())
+    prepared, parsed = cache(prepare), cache(parse_config)
+    monkeypatch.setattr(engine, "prepare", lambda source, overrides, note: prepared(source, tuple(overrides), note))
+    monkeypatch.setattr(opening, "load_config", lambda path: parsed(path.read_text(), str(path.name)))
     path = tmp_path / "small.yaml"
     path.write_text(CONFIG)
     return path

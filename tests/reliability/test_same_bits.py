@@ -13,17 +13,14 @@ from processes import ENVIRONMENT, PATIENCE, Server
 from rig import Result, result, tree
 
 SURROUNDINGS: dict[str, dict[str, Any]] = {
-    "time-zone": {"env": {"TZ": "Pacific/Kiritimati"}},
-    "C-locale": {"env": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}},
-    "hash-seed-1": {"env": {"PYTHONHASHSEED": "1"}},
-    "hash-seed-2": {"env": {"PYTHONHASHSEED": "2"}},
-    "optimized": {"env": {"PYTHONOPTIMIZE": "2"}},
+    "place": {"env": {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONHASHSEED": "1"}},
+    "python": {"env": {"PYTHONHASHSEED": "2", "PYTHONOPTIMIZE": "2"}, "umask": 0o077},
     "blas-1": {"env": {"OPENBLAS_NUM_THREADS": "1"}},
     "blas-2": {"env": {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "4"}},
     "blas-abc": {"env": {"OPENBLAS_NUM_THREADS": "abc", "OMP_NUM_THREADS": "0"}},
-    "umask": {"umask": 0o077},
     "one-core": {"cores": {min(os.sched_getaffinity(0))}},
 }
+"""What a new interpreter finds around it."""
 
 
 @pytest.mark.parametrize("name", SURROUNDINGS)

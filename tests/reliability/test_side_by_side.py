@@ -134,9 +134,12 @@ def test_two_at_once_take_no_longer_than_one_after_the_other(server: Server, rig
         assert [process.wait() for process in started] == [0] * count
         return time.monotonic() - began
 
-    one, two = min(times(1), times(1)), min(times(2), times(2))
-    print(f"one {one:.2f} s, two at once {two:.2f} s: {two / one:.2f} times")
-    assert two < 2.5 * one
+    for _ in range(3):  # others may use the machine, too
+        one, two = times(1), times(2)
+        print(f"one {one:.2f} s, two at once {two:.2f} s: {two / one:.2f} times")
+        if two < 2.5 * one:
+            return
+    pytest.fail("two trainings at once take more than 2.5 times as long as one")
 
 
 def test_the_newest_run_goes_by_its_start(server: Server, rig: Path) -> None:
