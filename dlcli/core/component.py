@@ -17,6 +17,8 @@ class Constructor(NamedTuple):
     """How a component is made."""
 
     options: dict[str, Option]
+    types: dict[str, Any]
+    """The annotations to check by; a type that a plain class's default only suggests is not among them."""
     positional: tuple[str, ...]
     """The parameters that may be given by position, in order."""
     inferred: tuple[str, ...]
@@ -32,8 +34,10 @@ def constructor(cls: type) -> Constructor:
     except (NameError, TypeError, ValueError, AttributeError):
         known = {}
     parameters = _signature(cls).parameters.values()
+    free = {p.name for p in parameters if p.annotation is p.empty}
     return Constructor(
         known,
+        {name: option.type for name, option in known.items() if name not in free},
         tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)),
         tuple(p.name for p in parameters if p.default is p.empty and p.name in known and not known[p.name].required),
     )
@@ -59,12 +63,12 @@ class Checked(ABCMeta):
         return super().__new__(mcs, name, bases, body, **more)
 
     def __call__(cls, *args: Any, **given: Any) -> Any:
-        known, positional, inferred = constructor(cls)
+        _, types, positional, inferred = constructor(cls)
         problems: list[str] = []
 
         def taken(name: str, value: Any) -> Any:
             try:
-                return checked(cls.__name__, name, known[name].type, value) if name in known else value
+                return checked(cls.__name__, name, types[name], value) if name in types else value
             except ConfigError as error:
                 problems.extend(error.problems)
 
