@@ -114,7 +114,7 @@ def test_nothing_held_out_means_the_train_split(cli: Cli) -> None:
     cli.shipped("digits")
     cli.train("digits.yaml", "--set", "train.epochs=1", "--set", "data.validation=0", "--set", "train.monitor=null")
     assert cli("eval", "--json").json["split"] == "train"
-    assert "data.validation is 0" in cli("eval", "--split", "val", code=4).err
+    assert "data.validation is 0" in cli("eval", "--split", "val", code=3).err
 
 
 def test_linear_regression_recovers_the_generating_weights(cli: Cli) -> None:
