@@ -39,8 +39,12 @@ class Metric(metaclass=Checked):
 
 metrics.base = Metric
 
+FLAT = 1e-12
+"""The variance of a column over its mean square below which it counts as constant: sums in float64 hold no less."""
+
 
 def ratio(a: float, b: float) -> float:
+    """a / b, NaN where b is 0."""
     return a / b if b else math.nan
 
 
@@ -70,6 +74,7 @@ class Accuracy(Metric):
 class MeanSquaredError(Metric):
     """mse = mean over all elements of (output - target)**2
 
+    outputs and targets (N, *shape).
     Source: sklearn.metrics.mean_squared_error
     """
 
@@ -90,6 +95,7 @@ class MeanSquaredError(Metric):
 class MeanAbsoluteError(Metric):
     """mae = mean over all elements of |output - target|
 
+    outputs and targets (N, *shape).
     Source: sklearn.metrics.mean_absolute_error
     """
 
@@ -110,7 +116,8 @@ class MeanAbsoluteError(Metric):
 class R2(Metric):
     """r2 = mean over the target columns of 1 - sum of (output - target)**2 / sum of (target - mean target)**2
 
-    Undefined (NaN) where a column does not vary.
+    outputs and targets (N, *shape), each place in shape a column. Undefined (NaN) where a column does not vary, or by
+    less than a millionth of its size, which is where rounding begins to show.
     Source: sklearn.metrics.r2_score with multioutput='uniform_average'
     """
 
@@ -129,13 +136,13 @@ class R2(Metric):
         residual, total, squares, count = sums.reshape(4, -1)
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = squares - total**2 / count
-            return float(np.mean(np.where(spread > 0, 1 - residual / spread, math.nan)))
+            return float(np.mean(np.where(spread > FLAT * squares, 1 - residual / spread, math.nan)))
 
 
 def wilson(successes: float, n: float, z: float = 1.959963984540054) -> tuple[float, float]:
     """The Wilson score interval of a proportion, by default at 95 %.
 
-    (p + z**2 / 2n +- z sqrt(p (1 - p) / n + z**2 / 4n**2)) / (1 + z**2 / n)
+    (p + z**2 / 2n +- z sqrt(p (1 - p) / n + z**2 / 4n**2)) / (1 + z**2 / n),  p = successes / n; (0, 1) where n = 0
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference",
     https://doi.org/10.1080/01621459.1927.10502953

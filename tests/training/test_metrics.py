@@ -87,6 +87,8 @@ def test_a_proportion_without_samples_is_not_defined() -> None:
 def test_r2_of_targets_that_do_not_vary_is_not_defined() -> None:
     r2 = metrics.get("r2")()
     assert math.isnan(r2.value(r2.sums(np.arange(4.0)[:, None], np.full((4, 1), 2.0))))
+    parts = [r2.sums(np.arange(n)[:, None] + 0.5, np.full((n, 1), 0.1)) for n in (100, 100, 7)]
+    assert math.isnan(r2.value(np.sum(parts, axis=0)))
 
 
 def test_r2_far_from_zero_keeps_its_digits() -> None:
