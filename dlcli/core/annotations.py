@@ -87,6 +87,7 @@ def mapping(annotation: Any) -> Any | None:
 
 
 def is_length(annotation: Any) -> bool:
+    """Whether the values are lengths with their units."""
     return split(annotation)[0] is Length
 
 

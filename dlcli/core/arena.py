@@ -74,6 +74,7 @@ class Views(dict[str, Array]):
         return self
 
     def _fixed(self, *_: Any) -> Any:
+        """Refused with TypeError."""
         raise TypeError("the names of these arrays are fixed; assign to an array instead")
 
     __delitem__ = pop = popitem = clear = setdefault = _fixed
@@ -94,6 +95,7 @@ class Parameter(NamedTuple):
 
     @property
     def size(self) -> int:
+        """How many numbers it holds."""
         return math.prod(self.shape)
 
 

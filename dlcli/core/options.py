@@ -67,6 +67,7 @@ class Option(NamedTuple):
 
     @property
     def required(self) -> bool:
+        """Whether it has to be given."""
         return self.default is MISSING
 
 

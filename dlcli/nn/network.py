@@ -84,10 +84,12 @@ class Network:
 
     @property
     def layers(self) -> list[Layer]:
+        """The layers of the stack, from the input to the output."""
         return self.root.layers
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The type of the parameters, and of everything that is computed."""
         return self.arena.dtype
 
     @property

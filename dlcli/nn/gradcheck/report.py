@@ -50,6 +50,7 @@ class Row:
 
     @property
     def passed(self) -> bool:
+        """Whether the error stays within the threshold; NaN does not."""
         return self.error <= self.threshold
 
     @property
@@ -82,6 +83,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
+        """Whether every row passed."""
         return all(row.passed for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:

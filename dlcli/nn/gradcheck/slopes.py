@@ -104,7 +104,9 @@ class Method(Protocol):
     name: str
     probe: Probe
 
-    def slope(self, name: str, where: Where, d: Array) -> Slope: ...
+    def slope(self, name: str, where: Where, d: Array) -> Slope:
+        """The derivative of L along `d`, a direction of the entries `where` of one tensor."""
+        ...
 
 
 def direction(rng: np.random.Generator, size: int) -> Array:

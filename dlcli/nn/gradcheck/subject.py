@@ -39,9 +39,11 @@ class Subject:
 
     @property
     def mode(self) -> str:
+        """`training` or `evaluation`, as rows name it."""
         return "training" if self.training else "evaluation"
 
     def probe(self, layer: Layer, dtype: Any) -> Probe:
+        """The function of `real` or `twin`, with x in that dtype."""
         owners = [("", layer)] + [(f"{name}.", inner) for name, inner in walk(layer) if self.nested]
         params = {p + s.name: (owner.params[s.name], owner.grads[s.name]) for p, owner in owners for s in owner.specs}
         return Probe(layer, self.loss, self.x.astype(dtype), self.target, params, self.training)
