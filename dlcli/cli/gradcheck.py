@@ -108,7 +108,8 @@ def _text(report: Report) -> str:
         if any(r.method == method for r in report.rows)
     )
     body = table(headers, [row[:width] for row in rows], align="llllrlr"[:width])
-    return f"{body}\n\n{verdict}: {counts}; threshold {report.threshold:g}, complex step stricter"
+    stricter = ", by the complex step stricter" if any(r.method == "complex" for r in report.rows) else ""
+    return f"{body}\n\n{verdict}: {counts}; threshold {report.threshold:g}{stricter}"
 
 
 def _failure(row: Row) -> str:
