@@ -47,7 +47,9 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(flow(v) for v in value) + "]"
     if isinstance(value, str) and _UNQUOTED.fullmatch(value) and scalar(value) == value:
         return value
-    return json.dumps(value)
+    text = json.dumps(value)
+    # 1e-08 is a number here and in YAML 1.2; readers of YAML 1.1 want the point.
+    return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, Any, Any]]:
