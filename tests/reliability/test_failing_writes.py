@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from processes import Process, Server
+from processes import ENVIRONMENT, Process, Server
 from rig import Result, result, verify
 
 SHORT = ("--set", "train.epochs=1")
@@ -96,6 +100,40 @@ def test_r5_a_limit_on_the_size_of_files(server: Server, rig: Path, reference: R
             verify(run)
         server.must(*command, "--resume")
         assert result(run) == reference
+
+
+@pytest.mark.parametrize("size", [64, 400, 700, 800])
+def test_r5_a_full_disk(server: Server, rig: Path, reference: Result, size: int) -> None:
+    """A file system of `size` kB in a mount namespace of its own; it grows before the command is given again."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces here")
+    disk, copy = server.folder / "disk", server.folder / "copy"
+    disk.mkdir()
+    train = f"{sys.executable} -m dlcli train {rig} {' '.join(SHORT)} --run-dir {disk}/run"
+    script = f"""mount -t tmpfs -o size={size}k none {disk} || exit 77
+{train} >out 2>err; echo $? >code; find {disk} -name '.tmp-*' >left
+mount -o remount,size=64m {disk}; {train} --resume && cp -r {disk}/run {copy}"""
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], cwd=server.folder, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    if done.returncode == 77:
+        pytest.skip("no mounts here")
+    assert done.returncode == 0, done.stderr
+    assert (server.folder / "code").read_text() == "8\n"
+    assert (server.folder / "left").read_text() == ""
+    told(Process(0, (server.folder / "out", server.folder / "err"), lambda: 8), errno.ENOSPC)
+    assert result(copy) == reference
+
+
+def test_131_a_run_that_vanishes_while_it_trains(server: Server, rig: Path) -> None:
+    run = server.folder / "run"
+    process = server.start("train", rig, *SHORT, "--run-dir", run, env={"DLCLI_FAULT": "save:2:stop"})
+    process.wait_until_stopped()
+    shutil.rmtree(run)
+    process.kill(signal.SIGCONT)
+    assert process.wait() == 8
+    assert str(run) in told(process, errno.ENOENT)
+    assert not run.exists()
 
 
 def test_r3_a_run_that_failed_says_so(server: Server, rig: Path, reference: Result) -> None:
