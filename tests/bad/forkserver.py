@@ -7,6 +7,7 @@ the time that a new interpreter takes. A line of JSON on stdin is a job; a line 
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import io
 import json
@@ -18,6 +19,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -137,6 +140,8 @@ def warm() -> None:
 
 def serve() -> None:
     """Answer jobs until stdin ends."""
+    import typer.main
+
     import dlcli
 
     for module in pkgutil.walk_packages(dlcli.__path__, "dlcli."):
@@ -145,6 +150,10 @@ def serve() -> None:
     for name in ("numpy.ma", "requests", "pooch", "yaml", "rich.live", "rich.console", "concurrent.futures.thread"):
         importlib.import_module(name)
     warm()
+    typer.main.get_command = cache(typer.main.get_command)
+    metadata.entry_points = cache(metadata.entry_points)
+    gc.collect()
+    gc.freeze()
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
     for line in jobs:
         job = json.loads(line)

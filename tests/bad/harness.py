@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ class Ended:
     stderr: str
     audit: str = ""
     memory: int = 0
+    seconds: float = 0.0
     changed: list[str] = field(default_factory=list)
 
 
@@ -195,11 +197,13 @@ def _stdin(case: Case) -> bytes:
     return (case.stdin or "").encode("utf-8", "surrogateescape")
 
 
-def run(case: Case, server: ForkServer, work: Path) -> Ended:
+def run(case: Case, server: ForkServer | None, work: Path) -> Ended:
     """Prepare and run a case, and see what it changed on disk."""
     prepare(case, work)
-    before = tree(work)
-    ended = run_real(case, work) if case.real or case.cmd.startswith(SCRIPT) else server.run(case, work)
+    before, began = tree(work), time.monotonic()
+    alone = server is None or case.real or case.cmd.startswith(SCRIPT)
+    ended = run_real(case, work) if server is None or alone else server.run(case, work)
+    ended.seconds = time.monotonic() - began
     after = tree(work)
     ended.changed = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
     return ended

@@ -50,14 +50,10 @@ def fifo(work: Path, name: str) -> None:
 
 
 def socket_file(work: Path, name: str) -> None:
-    """A socket in the file system."""
-    here = Path.cwd()
-    os.chdir(work)  # the name of a socket may have 107 bytes only
-    try:
-        with sockets.socket(sockets.AF_UNIX) as opened:
-            opened.bind(name)
-    finally:
-        os.chdir(here)
+    """A socket in the file system; it is bound elsewhere, for the name of a socket may have 107 bytes only."""
+    with tempfile.TemporaryDirectory() as short, sockets.socket(sockets.AF_UNIX) as opened:
+        opened.bind(f"{short}/s")
+        Path(short, "s").rename(work / name)
 
 
 def remove(work: Path, name: str) -> None:
@@ -245,11 +241,12 @@ def rezip(work: Path, name: str, how: str, member: str = "") -> None:
         for info, data in members:
             new.writestr(info.filename, data)
         if how == "add":
-            extra = zipfile.ZipInfo(member)
+            extra = zipfile.ZipInfo(member.replace("1.bias.npy", "1.bias.NPY"))
             extra.external_attr = 0o120777 << 16 if member == "link.npy" else 0
             new.writestr(extra, members[-1][1] if not member.endswith("/") else b"")
         if how == "comment":
             new.comment = b"hello"
+    path.write_bytes(path.read_bytes().replace(b"1.bias.NPY", b"1.bias.npy"))  # zipfile warns of double names
 
 
 def copy(work: Path, source: str, target: str) -> None:
