@@ -112,12 +112,12 @@ def test_r2_killed_at_each_point(server: Server, rig: Path, uninterrupted: Resul
 
 
 def test_r7_killed_again_in_the_recovery(server: Server, rig: Path, uninterrupted: Result) -> None:
-    """Each operation of a resume in turn is where it is killed; the same run survives them all."""
+    """Every other operation of a resume is where it is killed; the same run survives them all."""
     run = server.folder / "run"
     server.must("train", rig, "--run-dir", run, "--max-steps", 36)
     server.run("resume", run, env={"DLCLI_FAULT": "save:3:kill"})
     killed = 0
-    for nth in range(1, 60):
+    for nth in range(1, 60, 2):
         with (run / "metrics.jsonl").open("a") as file:
             file.write('{"step": 60, "late": true}\n{"torn')
         code, process = server.run("resume", run, "--max-steps", 40, env={"DLCLI_FAULT": f"any:{nth}:kill"})
@@ -126,6 +126,6 @@ def test_r7_killed_again_in_the_recovery(server: Server, rig: Path, uninterrupte
             break
         killed += 1
         assert code == -signal.SIGKILL, process.err
-    assert killed > 15
+    assert killed > 8
     server.must("resume", run)
     assert result(run) == uninterrupted
