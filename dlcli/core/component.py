@@ -31,9 +31,9 @@ def constructor(cls: type) -> Constructor:
     base = next((r.base for r in Registry.all.values() if r.base is not None and issubclass(cls, r.base)), None)
     try:
         known = {o.name: o for o in options(cls, base)}
+        parameters = _signature(cls).parameters.values()
     except (NameError, TypeError, ValueError, AttributeError):
-        known = {}
-    parameters = _signature(cls).parameters.values()
+        return Constructor({}, {}, (), ())
     free = {p.name for p in parameters if p.annotation is p.empty}
     return Constructor(
         known,

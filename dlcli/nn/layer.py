@@ -180,7 +180,7 @@ class Layer(Scratch, metaclass=Checked):
         """Take memory and identity from a network."""
         self.params, self.grads = params, grads
         self.dtype = np.dtype(dtype)
-        self.state = Views({name: array.astype(self.dtype) for name, array in self.state.items()})
+        self.state = Views({name: array.astype(self.dtype, copy=False) for name, array in self.state.items()})
         self.draws, self.index = draws, index
         self.scratch = {}
 
@@ -199,8 +199,8 @@ class Layer(Scratch, metaclass=Checked):
         x = np.asarray(x)
         x = x.astype(np.result_type(x.dtype, np.float64))
         self.dtype = x.dtype
-        if x.ndim < 2:
-            raise ShapeError(f"{type(self).__name__}: got x of shape {x.shape}, expected a batch (N, ...)")
+        if x.ndim < 2 or not x.size:
+            raise ShapeError(f"{type(self).__name__}: got x of shape {x.shape}, expected a batch (N, ...) with N >= 1")
         if self._rows is None or self.in_shape != x.shape[1:]:
             before = [s[:2] for s in self.specs]
             self.setup(x.shape[1:])

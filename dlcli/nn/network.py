@@ -48,6 +48,7 @@ class Network:
         self.seed: int = checked("Network", "seed", Seed, seed)
         if np.dtype(dtype).kind not in "fc":
             raise ConfigError(f"Network: got dtype = {np.dtype(dtype)}, expected float32 or float64")
+        self._rows: int | None = None  # of the last batch
         self.root = Sequential(layers=list(layers))
         self.root.needs_input_grad = False
         seen: dict[int, str] = {}
@@ -73,7 +74,6 @@ class Network:
         """Tie every layer to its parameters in the arena, with fresh buffers and the random draws of that step."""
         named, dtype = list(walk(self.root)), arena.dtype
         self.arena, self.draws = arena, Draws(self.seed, step)
-        self._rows: int | None = None  # of the last batch
         self.root.bind(Views(), Views(), dtype, self.draws, -1)
         for i, (name, layer) in enumerate(named):
             params, grads = (
@@ -137,8 +137,8 @@ class Network:
 
     def cast(self, dtype: Any, *, needs_input_grad: bool = False) -> Self:
         """A network of another dtype with memory of its own and the same values and state."""
-        twin = copy.copy(self)
-        twin.root.needs_input_grad = needs_input_grad
+        twin = copy.deepcopy(self)
+        twin.root.needs_input_grad, twin._rows = needs_input_grad, None
         twin.root.setup(twin.in_shape)
         twin._bind(twin._allocated(dtype))
         twin.arena.values[:] = self.arena.values
@@ -146,21 +146,23 @@ class Network:
         return twin
 
     def replica(self) -> Self:
-        """A network that shares the parameters but has buffers of its own, for another thread; `copy.copy` too."""
+        """A network that shares parameters and state but has buffers of its own, for another thread."""
         return copy.copy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The arena, and copies of the layers without their memory: whoever takes it over ties them to it again."""
+        """The arena, and copies of the layers without their memory, which are tied to the arena again from there.
+
+        `copy.copy` makes a network of it that shares arena and state; `copy.deepcopy` and `pickle` copy these first.
+        """
         memo: dict[int, Any] = {}
         for _, layer in [("", self.root), *walk(self.root)]:
             memo |= {id(layer.params): Views(), id(layer.grads): Views(), id(layer.scratch): None}
+            memo[id(layer.state)] = layer.state
         return vars(self) | {"root": copy.deepcopy(self.root, memo)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        rows = self._rows
         self._bind(self.arena, self.draws.step)
-        self._rows = rows
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._table()}"

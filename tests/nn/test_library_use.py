@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from dlcli import (
     SGD,
     Adam,
     Dropout,
+    Layer,
     LeakyReLU,
     Linear,
     Network,
@@ -24,6 +26,7 @@ from dlcli import (
     layers,
     manual_seed,
 )
+from dlcli.core.arena import Views
 from dlcli.core.errors import ConfigError, ShapeError
 
 each_way = pytest.mark.parametrize(
@@ -98,6 +101,32 @@ def test_an_optimizer_copied_beside_its_network_stays_tied_to_it(copied: Callabl
     np.testing.assert_array_equal(twin.arena.values, first.arena.values)
     assert other.arena is twin.arena
     np.testing.assert_array_equal(twin.forward(batch((3,))), first.forward(batch((3,))))
+
+
+@dataclass(eq=False)
+class Counter(Layer):
+    """Adds the number of training passes so far, which is kept in its state."""
+
+    def setup(self, in_shape: Any) -> Any:
+        self.state = Views({"passes": np.zeros(())})
+        return in_shape
+
+    def forward(self, x: Any, training: bool) -> Any:
+        self.state["passes"] = self.state["passes"] + training
+        return x + self.state["passes"]
+
+    def backward(self, dy: Any) -> Any:
+        return dy
+
+
+def test_state_is_shared_by_replicas_and_by_no_other_copy() -> None:
+    first, x = Network([Counter()], (2,), dtype=np.float64), np.zeros((1, 2))
+    first.forward(x, training=True)
+    replica, others = first.replica(), [first.cast(np.float64), copy.deepcopy(first), pickle.loads(pickle.dumps(first))]
+    first.forward(x, training=True)
+    assert first.forward(x)[0, 0] == replica.forward(x)[0, 0] == 2
+    assert [other.forward(x)[0, 0] for other in others] == [1, 1, 1]
+    assert first.cast(np.float32).forward(x)[0, 0] == 2
 
 
 @each_way

@@ -72,9 +72,11 @@ def test_backward_before_forward_is_refused(name: str, example: Any) -> None:
 
 
 @each_layer
-def test_one_axis_is_no_batch(name: str, example: Any) -> None:
-    with pytest.raises(ShapeError, match=rf"^{name}: got x of shape \(5,\), expected a batch \(N, ...\)$"):
-        of("layers", name, example).forward(np.ones(5))
+@pytest.mark.parametrize("x", [np.ones(5), np.ones((0, 5))], ids=["one axis", "no sample"])
+def test_what_is_no_batch_is_refused(name: str, example: Any, x: Any) -> None:
+    wanted = r"expected a batch \(N, ...\) with N >= 1$"
+    with pytest.raises(ShapeError, match=rf"^{name}: got x of shape \({len(x)},.*\), {wanted}"):
+        of("layers", name, example).forward(x)
 
 
 @each_layer
