@@ -41,8 +41,6 @@ class Draws:
 
     seed: int
     step: int = 0
-    frozen: bool = False
-    """Whether a layer outside a network keeps its step, so that two forward passes draw the same."""
 
 
 _standalone = itertools.count()
@@ -214,7 +212,7 @@ class Layer(Scratch, metaclass=Checked):
                 raise ShapeError(
                     f"{type(self).__name__}: got x of shape {x.shape}, which needs other parameters; make a new layer"
                 )
-        if training and not self.draws.frozen:
+        if training:
             self.draws.step += 1
         return x
 
