@@ -115,7 +115,10 @@ class Trainer:
 
     def lr(self) -> float:
         """The learning rate of the next step."""
-        return self.schedule.lr(self.state.step, self.span) if self.schedule else self.optimizer.lr
+        return self._rate(self.state.step)
+
+    def _rate(self, step: int) -> float:
+        return self.schedule.lr(step, self.span) if self.schedule else self.optimizer.lr
 
     def running(self) -> dict[str, float]:
         """Every metric over the running epoch so far."""
@@ -193,6 +196,5 @@ class Trainer:
                 raise DivergedError(
                     f"training diverged: {name} is {figures[name]} after epoch {s.epoch + 1}; lower optimizer.lr"
                 )
-        lr = self.schedule.lr(s.step - 1, self.span) if self.schedule else self.optimizer.lr
         s.epoch, s.batch, s.partial = s.epoch + 1, 0, {}
-        return EpochDone(s.step, s.epoch, lr, figures)
+        return EpochDone(s.step, s.epoch, self._rate(s.step - 1), figures)
