@@ -183,3 +183,31 @@ def test_r18_no_mutation_of_a_config_gets_past_check(tmp_path: Path) -> None:
 def test_r18_past_failures_stay_fixed(file: Path) -> None:
     load_components()
     assert check(file)
+
+
+SPY = """
+import os, pickle, socket, subprocess
+os.system("true")
+subprocess.Popen(["true"]).wait()
+exec("1 + 1")
+pickle.loads(pickle.dumps(os.getcwd))
+open("../outside", "a").close()
+try:
+    socket.create_connection(("127.0.0.1", 9), 0.1)
+except OSError:
+    pass
+"""
+
+
+def test_r17_the_guard_sees_what_it_forbids(tmp_path: Path) -> None:
+    """What a user's own code may do is the proof that data which did it would be noticed."""
+    case = Case("17", tmp_path / "files", "check c.yaml --code spy.py", 0)
+    case.folder.mkdir()
+    (case.folder / "spy.py").write_text(SPY)
+    server = ForkServer()
+    try:
+        seen = harness.run(case, server, tmp_path / "w").audit
+    finally:
+        server.close()
+    for event in ("os.system", "subprocess.Popen", "exec", "pickle.find_class", "open", "socket.connect"):
+        assert f"{event}: " in seen, event

@@ -50,8 +50,8 @@ def _guarded() -> int:
     except OSError as error:
         if error.errno is None:
             return _bug(error)
-        where = f"{escape(str(error.filename))}: " if error.filename else ""
-        render.err(shorten(f"error: {where}{os.strerror(error.errno).lower()}"))
+        where = escape(str(error.filename)) if error.filename else "output"
+        render.err(shorten(f"error: {where}: {os.strerror(error.errno).lower()}"))
         return ResourceError.code if error.errno in OUT_OF_RESOURCES else OutputError.code
     except Exception as error:
         if "can't start new thread" in str(error):

@@ -13,7 +13,7 @@ from dlcli.config.load import load_config
 from dlcli.config.schema import Config
 from dlcli.config.targets import wanted_targets
 from dlcli.core.arena import Array
-from dlcli.core.errors import DataError, UsageError, quote, suggest
+from dlcli.core.errors import ConfigError, DataError, UsageError, quote, suggest
 from dlcli.core.options import options
 from dlcli.core.rng import stream
 from dlcli.data.batches import Batches, Normalizer, split_validation
@@ -38,11 +38,11 @@ class Splits:
     truth: dict[str, Array] | None
 
     def named(self, split: str) -> Samples:
-        """The split of that name; DataError where the data has none."""
+        """The split of that name; ConfigError where there is none."""
         found: Samples | None = {"train": self.train, "val": self.val, "test": self.test}[split]
         if found is None:
             why = "data.validation is 0" if split == "val" else "the data set has no test part"
-            raise DataError(f"there is no {split} split: {why}; choose another --split")
+            raise ConfigError(f"there is no {split} split: {why}; choose another --split")
         return found
 
 
