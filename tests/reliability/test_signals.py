@@ -29,11 +29,14 @@ def wait_for(process: Process, what: Path, size: int = 1) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.parametrize("trials", [8, pytest.param(50, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda s: s.name)
-def test_r12_a_signal_at_a_random_time(server: Server, rig: Path, uninterrupted: Result, number: int) -> None:
+def test_r12_a_signal_at_a_random_time(
+    server: Server, rig: Path, uninterrupted: Result, number: int, trials: int
+) -> None:
     rng = np.random.default_rng(number)
     interrupted = 0
-    for trial in range(8):
+    for trial in range(trials):
         run = server.folder / str(trial)
         process = server.start("train", rig, "--run-dir", run)
         wait_for(process, run / "config.yaml")
@@ -52,7 +55,7 @@ def test_r12_a_signal_at_a_random_time(server: Server, rig: Path, uninterrupted:
         elif code:
             server.must("train", rig, "--run-dir", run, "--resume")
         assert result(run) == uninterrupted
-    assert interrupted >= 3, "did not test"
+    assert interrupted >= trials // 3, "did not test"
 
 
 def test_r12_before_training_a_signal_ends_the_process_at_once(server: Server, rig: Path) -> None:
