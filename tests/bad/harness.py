@@ -216,7 +216,8 @@ def tree(folder: Path) -> dict[str, str]:
         if path.is_symlink():
             found[str(path.relative_to(folder))] = str(path.readlink())
         elif path.is_file():
-            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+            readable = os.access(path, os.R_OK)
+            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest() if readable else "?"
         else:
             found[str(path.relative_to(folder))] = "other"
     return found
