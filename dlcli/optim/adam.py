@@ -13,6 +13,18 @@ from dlcli.core.options import Decay, NonNegative, Positive, example
 from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
 
 
+def averages(part: Part, g: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
+    """m = beta1 * m + (1 - beta1) * g and v = beta2 * v + (1 - beta2) * g**2, updated in their slots."""
+    m, v, room = part.slots["exp_avg"], part.slots["exp_avg_sq"], part.scratch
+    m *= beta1
+    m += np.multiply(g, 1 - beta1, out=room)
+    v *= beta2
+    np.multiply(g, g, out=room)
+    room *= 1 - beta2
+    v += room
+    return m, v
+
+
 @optimizers.register
 @dataclass(kw_only=True, eq=False)
 class Adam(Optimizer):
@@ -37,21 +49,15 @@ class Adam(Optimizer):
         self._adapt(part, decayed(part, self.weight_decay), lr)
 
     def _adapt(self, part: Part, g: Array, lr: float) -> None:
-        w, room = part.w, part.scratch
-        m, v = part.slots["exp_avg"], part.slots["exp_avg_sq"]
-        beta1, beta2 = self.betas
-        m *= beta1
-        m += np.multiply(g, 1 - beta1, out=room)
-        v *= beta2
-        np.multiply(g, g, out=room)
-        v += np.multiply(room, 1 - beta2, out=room)
+        room, (beta1, beta2) = part.scratch, self.betas
+        m, v = averages(part, g, beta1, beta2)
         # sqrt(v / c2) + eps, and then m / that, times lr / c1
         np.sqrt(v, out=room)
         room *= 1 / math.sqrt(1 - beta2**self.t)
         room += self.eps
         np.divide(m, room, out=room)
         room *= lr / (1 - beta1**self.t)
-        w -= room
+        part.w -= room
 
 
 @optimizers.register

@@ -1,0 +1,133 @@
+"""Relatives of Adam: the largest gradient instead of the mean square, a look ahead, a rectified start."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlcli.core.options import Decay, NonNegative, Positive, example
+from dlcli.optim.adam import averages
+from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
+
+
+@optimizers.register
+@dataclass(kw_only=True, eq=False)
+class Adamax(Optimizer):
+    """g = g + weight_decay * w;  m = beta1 * m + (1 - beta1) * g;  u = max(beta2 * u, |g| + eps);
+    w = w - lr / (1 - beta1**t) * m / u
+
+    Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, section 7.1; torch.optim.Adamax
+    """
+
+    lr: Positive = 2e-3
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+
+    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_inf")
+    examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
+
+    def update(self, part: Part, lr: float) -> None:
+        g, room, (beta1, beta2) = decayed(part, self.weight_decay), part.scratch, self.betas
+        m, u = part.slots["exp_avg"], part.slots["exp_inf"]
+        m *= beta1
+        m += np.multiply(g, 1 - beta1, out=room)
+        u *= beta2
+        np.abs(g, out=room)
+        room += self.eps
+        np.maximum(u, room, out=u)
+        np.divide(m, u, out=room)
+        room *= lr / (1 - beta1**self.t)
+        part.w -= room
+
+
+@optimizers.register
+@dataclass(kw_only=True, eq=False)
+class NAdam(Optimizer):
+    """g = g + weight_decay * w;  m and v as in Adam;  mu_t = beta1 * (1 - 0.96**(t * momentum_decay) / 2);
+    w = w - lr * ((1 - mu_t) * g / (1 - M_t) + mu_(t+1) * m / (1 - M_(t+1))) / (sqrt(v / (1 - beta2**t)) + eps)
+
+    M_t is the product of mu_1 to mu_t.
+
+    Source: Dozat 2016, "Incorporating Nesterov momentum into Adam",
+    https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ; torch.optim.NAdam
+    """
+
+    lr: Positive = 2e-3
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+    momentum_decay: NonNegative = 4e-3
+
+    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1, momentum_decay=0.1))
+
+    def mu(self, t: int) -> float:
+        """mu_t."""
+        return self.betas[0] * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
+
+    def product(self) -> float:
+        """M_t of the running step, from the last one where there was one, else from the start: the same bits."""
+        t, value = getattr(self, "_product", (0, 1.0))
+        if t > self.t:
+            t, value = 0, 1.0
+        while t < self.t:
+            t += 1
+            value *= self.mu(t)
+        self._product = (t, value)
+        return value
+
+    def update(self, part: Part, lr: float) -> None:
+        g, room, (beta1, beta2) = decayed(part, self.weight_decay), part.scratch, self.betas
+        m, v = averages(part, g, beta1, beta2)
+        mu, following, product = self.mu(self.t), self.mu(self.t + 1), self.product()
+        g *= (1 - mu) / (1 - product)
+        g += np.multiply(m, following / (1 - product * following), out=room)
+        np.sqrt(v, out=room)
+        room *= 1 / math.sqrt(1 - beta2**self.t)
+        room += self.eps
+        np.divide(g, room, out=room)
+        room *= lr
+        part.w -= room
+
+
+@optimizers.register
+@dataclass(kw_only=True, eq=False)
+class RAdam(Optimizer):
+    """g = g + weight_decay * w;  m and v as in Adam;  rho = 2 / (1 - beta2) - 1;
+    rho_t = rho - 2 * t * beta2**t / (1 - beta2**t);
+    w = w - lr * m / (1 - beta1**t) * r_t * sqrt(1 - beta2**t) / (sqrt(v) + eps) where rho_t > 5, else
+    w = w - lr * m / (1 - beta1**t)
+
+    r_t = sqrt((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t)).
+
+    Source: Liu et al. 2020, "On the variance of the adaptive learning rate and beyond",
+    https://arxiv.org/abs/1908.03265; torch.optim.RAdam
+    """
+
+    lr: Positive = 1e-3
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+
+    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.9], weight_decay=0.1))
+
+    def update(self, part: Part, lr: float) -> None:
+        g, room, (beta1, beta2) = decayed(part, self.weight_decay), part.scratch, self.betas
+        m, v = averages(part, g, beta1, beta2)
+        unbiased, limit = 1 - beta2**self.t, 2 / (1 - beta2) - 1
+        rho = limit - 2 * self.t * beta2**self.t / unbiased
+        size = lr / (1 - beta1**self.t)
+        if rho > 5:
+            rectified = (rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)
+            np.sqrt(v, out=room)
+            room += self.eps
+            np.divide(m, room, out=room)
+            room *= size * math.sqrt(rectified) * math.sqrt(unbiased)
+        else:
+            np.multiply(m, size, out=room)
+        part.w -= room

@@ -1,0 +1,42 @@
+"""Lion: steps of one size, in the direction of a sign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlcli.core.options import Decay, NonNegative, Positive, example
+from dlcli.optim.optimizer import Optimizer, Part, optimizers
+
+
+@optimizers.register
+@dataclass(kw_only=True, eq=False)
+class Lion(Optimizer):
+    """w = w - lr * weight_decay * w;  w = w - lr * sign(beta1 * m + (1 - beta1) * g);  m = beta2 * m + (1 - beta2) * g
+
+    Every element moves by lr, so lr is three to ten times smaller than Adam's, and weight_decay as much larger.
+
+    Source: Chen et al. 2023, "Symbolic discovery of optimization algorithms", https://arxiv.org/abs/2302.06675
+    """
+
+    lr: Positive = 1e-4
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
+    weight_decay: NonNegative = 0.0
+
+    slots: ClassVar[tuple[str, ...]] = ("exp_avg",)
+    examples: ClassVar = (example(), example(lr=0.001, betas=[0.8, 0.9], weight_decay=0.1))
+
+    def update(self, part: Part, lr: float) -> None:
+        w, g, m, room, (beta1, beta2) = part.w, part.g, part.slots["exp_avg"], part.scratch, self.betas
+        w *= 1 - lr * self.weight_decay * part.decay
+        np.multiply(m, beta1, out=room)
+        m *= beta2
+        g *= 1 - beta2
+        m += g
+        g *= (1 - beta1) / (1 - beta2)
+        room += g
+        np.sign(room, out=room)
+        room *= lr
+        w -= room
