@@ -24,4 +24,4 @@ def _read(kind: str, document: Document) -> Component:
     reader = Reader(document)
     found = reader.component(Registry.all[kind], document.value, ())
     fail(reader.problems)
-    return found  # type: ignore[no-any-return]
+    return found
