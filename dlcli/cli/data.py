@@ -10,7 +10,7 @@ import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import bytes_text, half_blocks, number, table
-from dlcli.core.errors import DataError, UsageError
+from dlcli.core.errors import DataError, UnavailableError, UsageError
 
 app = common.group("The data cache: what is there, fetch, verify, import, look.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="mnist or fashion-mnist.")]
@@ -81,6 +81,9 @@ def verify(name: Annotated[str | None, typer.Argument(metavar="NAME", help="By d
         raise DataError(
             *(f"{path}: damaged: its sha256 is not the known one; dlcli data fetch gets it again" for path in damaged)
         )
+    missing = [str(f.path) for _, f in files if f.state == "missing"]
+    if name is not None and missing:
+        raise UnavailableError(*(f"{path}: missing; dlcli data fetch {name} gets it" for path in missing))
 
 
 @app.command("import")

@@ -44,7 +44,8 @@ def check(
     if found.steps_per_epoch is not None:
         facts.append(f"{found.steps_per_epoch:,} steps an epoch")
     render.out(": ".join(["ok", checked.document.source, *([", ".join(facts)] if facts else [])]))
-    show.next_("train", config, changes=set_, code=code)
+    if config != "-":  # which has been read to its end
+        show.next_("train", config, changes=set_, code=code)
 
 
 def summary(

@@ -80,9 +80,11 @@ class TrainingView:
         self._total, self._first, self._epochs, self._running = total_steps, done_steps, epochs, running
         self._columns: list[str] = []
         self._samples, self._loss = 0, 0.0
+        self._before = 0
+        """Samples of the epochs that are done; the rate is over the whole run, validation and saves included."""
         if self._screen.moving:
             self._screen.draw(f"epoch {done_steps // per_epoch + 1}/{epochs}", done_steps / total_steps, " " * 23)
-        self._started = self._since = time.monotonic()
+        self._started = time.monotonic()
 
     def step(self, done: StepDone) -> None:
         """Count a step, and draw the bar again where it is time to."""
@@ -110,7 +112,8 @@ class TrainingView:
             took = f"lr {done.lr:.4g}  {seconds_text(seconds)}"
             counter = f"epoch {done.epoch}/{self._epochs}  step {done.step}"
             self._screen.line("  ".join([counter, values, took, *(["best"] if best else [])]))
-        self._samples, self._loss, self._since = 0, 0.0, time.monotonic()
+        self._before += self._samples
+        self._samples, self._loss = 0, 0.0
 
     def note(self, text: str) -> None:
         """Show a line that stays."""
@@ -132,7 +135,7 @@ class TrainingView:
         share = done.step / self._total
         metric = next(iter(self._running().items() if self._running else ()), None)
         figures = [("loss", self._loss / self._samples), *([metric] if metric else [])]
-        rate = self._samples / max(now - self._since, 1e-9)
+        rate = (self._before + self._samples) / max(now - self._started, 1e-9)
         self._screen.draw(
             f"epoch {done.epoch}/{self._epochs}",
             share,

@@ -67,6 +67,9 @@ def test_offline_lists_the_files_and_the_ways_out(cli: Cli) -> None:
         assert all(any(name in line for line in ended.lines) for name in FILES)
         assert "dlcli data import DIR" in ended.lines[-1]
         assert "configs/digits.yaml" in ended.lines[-1]
+    missing = cli("data", "verify", "mnist", code=5)
+    assert len(missing.lines) == 4
+    assert missing.lines[0].endswith("missing; dlcli data fetch mnist gets it")
     assert not (cli.folder / "runs").exists()
 
 
