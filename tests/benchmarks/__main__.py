@@ -71,7 +71,11 @@ def print_table(contenders: list[Contender]) -> None:
     """The medians with their spread, and the ratios to dlcli."""
     dlcli = next(c for c in contenders if c.name == "dlcli")
     medians = {c.name: statistics.median(c.times) for c in contenders}
-    words = {"floor": "five matrix products alone, one thread", "dlcli": "dlcli, one thread", "torch": "PyTorch, all cores"}
+    words = {
+        "floor": "five matrix products alone, one thread",
+        "dlcli": "dlcli, one thread",
+        "torch": "PyTorch, all cores",
+    }
     print(f"{'one epoch of 784-128-10, SGD, batch 64':<42}{'median s':>9}{'min':>8}{'max':>8}{'dlcli is':>12}")
     for c in contenders:
         ratio = medians["dlcli"] / medians[c.name]
