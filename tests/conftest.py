@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"  # before NumPy: threads of several test processes would wait for each other's cores
+
 import numpy as np
 import pytest
 

@@ -23,7 +23,7 @@ def block(language: str, containing: str) -> str:
 def test_it_opens_with_the_two_commands():
     first, second = [b.code for b in BLOCKS if b.language == "console"][:2]
     assert first.endswith("dlcli train configs/digits.yaml\n")
-    assert second.endswith("pytest -q\n")
+    assert second.endswith("pytest -q -n auto\n")
 
 
 def test_the_config_is_sound(shell):
