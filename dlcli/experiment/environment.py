@@ -49,7 +49,7 @@ EXACT = ("numpy", "blas", "core", "machine", "eval_batch_size")
 
 def facts(threads: int) -> dict[str, Any]:
     """The environment as run.json holds it."""
-    names = ("typer", "rich", "pyyaml", "pydantic", "pooch")
+    names = ("typer", "rich", "pyyaml", "pooch", "threadpoolctl")
     return {
         **numerics(),
         "blas_threads": blas()["threads"],
