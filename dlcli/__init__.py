@@ -12,16 +12,20 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Dataset": "dlcli.data.dataset",
+    "Initializer": "dlcli.nn.initializers",
     "Layer": "dlcli.nn.layer",
     "Loss": "dlcli.nn.loss",
+    "Metric": "dlcli.training.metrics",
     "Network": "dlcli.nn.network",
     "Optimizer": "dlcli.optim.optimizer",
+    "Schedule": "dlcli.optim.schedule",
     "TwoLayerMLP": "dlcli.nn.mlp",
     "example": "dlcli.core.options",
     "gradient_check": "dlcli.nn.gradcheck",
     "gradient_check_weights": "dlcli.nn.gradcheck",
     "load_mnist": "dlcli.data.mnist",
-    "manual_seed": "dlcli.nn.layer",
+    "manual_seed": "dlcli.nn.standalone",
 }
 """The module of every name that is neither a registry nor a component."""
 

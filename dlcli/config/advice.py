@@ -28,7 +28,9 @@ def advise(found: Diagnosis) -> None:
 def _inputs(found: Diagnosis) -> None:
     config = found.config
     if found.info.image and config.data.normalize == "none":
-        found.warn(("data",), "pixels go in as they are, from 0 up to 255; normalize: standardize trains far better")
+        found.warn(
+            ("data",), "pixels go in as they are, all of them positive; normalize: standardize trains far better"
+        )
     if found.train is not None and config.data.batch_size > found.train:
         found.warn(
             ("data", "batch_size"),

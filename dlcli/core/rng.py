@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -22,3 +23,11 @@ def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
     for number in (seed, *indices):
         words += [number & 0xFFFFFFFF, number >> 32]
     return np.random.default_rng(words)
+
+
+@dataclass
+class Draws:
+    """Where the stochastic layers of one network draw from: a stream for each (seed, step, layer)."""
+
+    seed: int
+    step: int = 0

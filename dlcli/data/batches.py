@@ -14,6 +14,10 @@ from dlcli.core.rng import stream
 from dlcli.data.dataset import Samples
 
 
+ROUNDING = 1e-12
+"""A deviation below this share of the mean is what rounding leaves of a constant."""
+
+
 @dataclass(frozen=True)
 class Normalizer:
     """x = (raw - mean) / std, with the figures of the training part.
@@ -28,7 +32,7 @@ class Normalizer:
     def fit(cls, mode: str, inputs: Array, image: bool) -> Normalizer:
         """`none`: as they are; `unit`: the range of the training part to [0, 1]; `standardize`: mean 0, deviation 1.
 
-        A column or channel without spread is only shifted. Raises DataError where a value is not finite.
+        A column or channel without spread, to rounding, is only shifted. Raises DataError where a value is not finite.
         """
         axes = (tuple(a for a in range(inputs.ndim) if a != 1) if inputs.shape[1] > 1 else None) if image else (0,)
         keep = axes is not None and image
@@ -47,13 +51,18 @@ class Normalizer:
             top = np.abs(inputs).max()
             raise DataError(f"the training inputs reach {top:.3g}, which is too large for {mode}; scale the data")
         mean, std = (a[0] if keep else a for a in (mean, std))
-        return cls(np.asarray(mean, np.float64), np.where(std > 0, std, 1.0).astype(np.float64))
+        spread = std > ROUNDING * np.abs(mean)
+        return cls(np.asarray(mean, np.float64), np.where(spread, std, 1.0).astype(np.float64))
 
     def apply(self, raw: Array, out: Array) -> Array:
         """(raw - mean) / std written into `out`, in its dtype."""
-        np.copyto(out, raw, casting="unsafe")
-        if self.mean.any():
-            out -= self.mean.astype(out.dtype)
+        if raw.dtype == np.float64 and self.mean.any():
+            # before the cast: a large offset would leave no digits of a float32
+            np.copyto(out, raw - self.mean, casting="same_kind")
+        else:
+            np.copyto(out, raw, casting="unsafe")
+            if self.mean.any():
+                out -= self.mean.astype(out.dtype)
         if (self.std != 1).any():
             out *= (1 / self.std).astype(out.dtype)
         return out

@@ -11,11 +11,18 @@ import numpy as np
 
 from dlcli.core.arena import Array, Scratch
 from dlcli.core.component import Checked
-from dlcli.core.errors import ConfigError, ShapeError, quote
+from dlcli.core.errors import ShapeError
 from dlcli.core.options import Example
 from dlcli.core.registry import Registry
 
-losses: Registry[Loss] = Registry("loss", "losses", adapt=lambda cls: _adapt(cls))
+losses: Registry[Loss] = Registry("loss", "losses", adapt=lambda cls: plain_loss(cls))
+
+
+def plain_loss(cls: type) -> type[Loss]:
+    """A loss made of a user's plain class."""
+    from dlcli.nn.plain import PlainLoss, adapted
+
+    return adapted(cls, PlainLoss, "loss")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -110,27 +117,3 @@ losses.base = Loss
 def scalar(value: Any) -> Any:
     """A NumPy scalar as a Python number, complex where it is."""
     return complex(value) if np.iscomplexobj(value) else float(value)
-
-
-class PlainLoss(Loss):
-    """A user's plain class with `forward(y_pred, y_true)` and `backward()`, made to work as a loss."""
-
-    wraps: ClassVar[type]
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.inner = self.wraps(*args, **options)
-
-    def forward(self, y_pred: Array, y_true: Array) -> Any:
-        return scalar(self.inner.forward(y_pred, y_true))
-
-    def backward(self) -> Array:
-        return np.asarray(self.inner.backward())
-
-
-def _adapt(cls: type) -> type[Loss]:
-    for method in ("forward", "backward"):
-        if not callable(getattr(cls, method, None)):
-            raise ConfigError(f"class {quote(cls.__name__)} cannot be a loss: it has no method {method}")
-    body = {name: getattr(cls, name) for name in ("examples", "task") if hasattr(cls, name)}
-    body |= {"wraps": cls, "__doc__": cls.__doc__, "__module__": cls.__module__}
-    return type(cls.__name__, (PlainLoss,), body)

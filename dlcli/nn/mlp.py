@@ -11,11 +11,11 @@ from dlcli.core.annotations import checked
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, DivergedError, ShapeError, quote
 from dlcli.core.options import Count
-from dlcli.nn.layer import next_seed
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
 from dlcli.nn.losses.cross_entropy import CrossEntropyLoss
 from dlcli.nn.network import Network
+from dlcli.nn.standalone import next_seed
 
 
 class TwoLayerMLP:

@@ -13,8 +13,8 @@ from dlcli.core.annotations import checked
 from dlcli.core.arena import Arena, Array, Views
 from dlcli.core.errors import ConfigError, ShapeError, quote
 from dlcli.core.options import Count
-from dlcli.core.rng import Seed
-from dlcli.nn.layer import Draws, Layer, Shape
+from dlcli.core.rng import Draws, Seed
+from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.sequential import Sequential
 
 

@@ -172,6 +172,12 @@ class Trainer:
             norm = float(np.linalg.norm(self.grads.astype(np.float64)))
         if not math.isfinite(loss) or not math.isfinite(norm):
             what = f"the loss is {loss}" if not math.isfinite(loss) else "a gradient is not finite"
+            if self.state.step == 0:  # nothing has been updated, so the learning rate is not to blame
+                wider = ", or set dtype: float64" if self.network.dtype == np.float32 else ""
+                raise DivergedError(
+                    f"training diverged at step 1: {what} before any update: inputs, targets or first values are too "
+                    f"large for {self.network.dtype}; scale them{wider}"
+                )
             raise DivergedError(
                 f"training diverged at step {self.state.step + 1}: {what} with lr {lr:g}; "
                 "lower optimizer.lr, add a warmup, or set train.clip_grad_norm"

@@ -38,6 +38,11 @@ def test_what_follows_from_a_config():
 
 PROBLEMS = [
     (
+        ["model.1.init={biass: zeros}"],
+        "c.yaml:8:13: model.1.Linear: init: got an initializer for 'biass'; did you mean 'bias'? "
+        "(shapes: input (1, 8, 8) -> Flatten (64,))",
+    ),
+    (
         ["model.3.out_features=7"],
         "c.yaml:10:13: model.3.Linear: got outputs of shape (7,) from the last layer, expected (10,) for 10 "
         "classes; end the stack with Linear: {out_features: 10}",
@@ -177,7 +182,7 @@ def test_a_long_chain_is_cut():
 WARNINGS = [
     (
         ["data.normalize=none"],
-        "c.yaml:3:3: data: pixels go in as they are, from 0 up to 255; normalize: standardize trains far better",
+        "c.yaml:3:3: data: pixels go in as they are, all of them positive; normalize: standardize trains far better",
     ),
     (
         ["model.2=Dropout"],

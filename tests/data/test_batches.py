@@ -170,3 +170,17 @@ def test_split_is_drawn_from_the_seed() -> None:
     np.testing.assert_array_equal(split_validation(100, 20, 1)[1], split_validation(100, 20, 1)[1])
     assert not np.array_equal(split_validation(100, 20, 1)[1], split_validation(100, 20, 2)[1])
     assert not np.array_equal(split_validation(100, 20, 1)[1], np.arange(20))
+
+
+def test_a_column_without_spread_but_for_rounding_is_only_shifted() -> None:
+    train = np.stack([np.arange(50.0), np.full(50, 0.1)], axis=1)
+    normalizer = Normalizer.fit("standardize", train, image=False)
+    test = np.array([[1.0, 0.10000001]])
+    assert abs(normalizer.apply(test, np.empty((1, 2), np.float32))[0, 1]) < 1e-6
+
+
+def test_a_large_offset_leaves_all_digits() -> None:
+    raw = 1.7e9 + np.arange(100.0)[:, None]
+    normalizer = Normalizer.fit("standardize", raw, image=False)
+    wanted = (np.arange(100.0) - 49.5) / np.arange(100.0).std()
+    np.testing.assert_allclose(normalizer.apply(raw, np.empty((100, 1), np.float32))[:, 0], wanted, rtol=1e-6)

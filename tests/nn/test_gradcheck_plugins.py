@@ -11,10 +11,10 @@ import pytest
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError
 from dlcli.nn.gradcheck import check_layer, check_loss, check_network, gradient_check, gradient_check_weights
-from dlcli.nn.layer import _adapt as as_layer
+from dlcli.nn.layer import plain_layer as as_layer
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
-from dlcli.nn.loss import _adapt as as_loss
+from dlcli.nn.loss import plain_loss as as_loss
 from dlcli.nn.losses.mse import MSELoss
 from dlcli.nn.network import Network
 

@@ -11,7 +11,7 @@ import pytest
 from registered import of, rows
 
 from dlcli.core.errors import ShapeError
-from dlcli.nn.layer import manual_seed
+from dlcli.nn.standalone import manual_seed
 from dlcli.nn.layers.dropout import Dropout
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
