@@ -47,17 +47,28 @@ def _guarded() -> int:
     except MemoryError:
         render.err("error: out of memory; make the model, the batch or the data smaller")
         return ResourceError.code
-    except OSError as error:
-        if error.errno is None:
-            return _bug(error)
+    except BaseException as error:
+        return _judged(error)
+
+
+def _judged(error: BaseException) -> int:
+    """The exit code of what no class of errors stands for: a mistake in the user's code, the system's, or a bug."""
+    from dlcli.cli import render
+    from dlcli.experiment.blame import user_error
+
+    own = user_error(error)
+    if own is not None:
+        _debug(error)
+        render.err(own.lines()[0])
+        return own.code
+    if isinstance(error, OSError) and error.errno is not None:
         where = escape(str(error.filename)) if error.filename else "output"
         render.err(shorten(f"error: {where}: {os.strerror(error.errno).lower()}"))
         return ResourceError.code if error.errno in OUT_OF_RESOURCES else OutputError.code
-    except Exception as error:
-        if "can't start new thread" in str(error):
-            render.err("error: the system allows no more threads; lower --threads")
-            return ResourceError.code
-        return _bug(error)
+    if "can't start new thread" in str(error):
+        render.err("error: the system allows no more threads; lower --threads")
+        return ResourceError.code
+    return _bug(error)
 
 
 def run(arguments: list[str]) -> int:
@@ -93,14 +104,11 @@ def _require_versions() -> None:
 def _bug(error: BaseException) -> int:
     """One line for what should not have happened; the traceback goes to a file, or to stderr with DLCLI_DEBUG=1."""
     import tempfile
-    import traceback
 
     from dlcli.cli import render
     from dlcli.core.fsio import write_atomic
 
-    text = "".join(traceback.format_exception(error))
-    if os.environ.get("DLCLI_DEBUG") == "1":
-        render.err(text.rstrip())
+    text = _debug(error)
     where = ""
     with suppress(DlcliError, OSError):
         path = Path(tempfile.gettempdir()) / f"dlcli-{os.getpid()}.txt"
@@ -108,6 +116,18 @@ def _bug(error: BaseException) -> int:
         where = f"; the traceback is in {path}"
     render.err(f"error: this is a bug in dlcli: {escape(f'{type(error).__name__}: {error}')[:200]}{where}")
     return 1
+
+
+def _debug(error: BaseException) -> str:
+    """The traceback, which stderr shows with DLCLI_DEBUG=1."""
+    import traceback
+
+    from dlcli.cli import render
+
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get("DLCLI_DEBUG") == "1":
+        render.err(text.rstrip())
+    return text
 
 
 def _open_standard_streams() -> None:

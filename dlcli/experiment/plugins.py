@@ -50,7 +50,7 @@ def load_components(code: Sequence[str] = (), note: Callable[[str], None] = lamb
                 point.load()
         except DlcliError:
             raise
-        except Exception as error:
+        except BaseException as error:
             package = point.dist.name if point.dist is not None else point.value
             what = f"{type(error).__name__}: {error}"
             raise ConfigError(

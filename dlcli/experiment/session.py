@@ -88,7 +88,7 @@ class Session:
         except DivergedError:
             self._record("diverged", first, before)
             raise
-        except DlcliError:
+        except BaseException:  # whatever ends training, such as an exit in a user's component
             self._record("failed", first, before)
             raise
         finally:
