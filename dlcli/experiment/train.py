@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dlcli import runs
 from dlcli.config.doctor import diagnose
 from dlcli.config.schema import Config
 from dlcli.data.dataset import Access
 from dlcli.experiment import opening
-from dlcli.experiment.assemble import assemble, load_data
+from dlcli.experiment.assemble import Splits, assemble, load_data
 from dlcli.experiment.plugins import load_components
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.session import Note, Outcome, Session, View
 from dlcli.experiment.stop import Stop
 from dlcli.runs import Run
+
+LARGE = 1000.0
+"""Targets beyond this are warned about; outputs begin near 0 and move by about the learning rate a step."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def train(
         runs.require_free(where.run_dir)
     splits = load_data(config, access)
     diagnose(config, splits.info).check()
+    _advise(splits, note)
     experiment = assemble(config, splits, where.threads)
     if earlier is not None and where.run_dir is None:
         note(f"same config as {earlier.path}: will give the same bits; --resume shows its result")
@@ -82,6 +88,19 @@ def train(
 
     session = opening.begin(claimed, experiment, hashes, where.command, where.threads, note)
     return _train(session, where, watch)
+
+
+def _advise(splits: Splits, note: Note) -> None:
+    """A warning where regression targets are so large that training would spend its steps on reaching them."""
+    targets = splits.train.targets
+    if targets.dtype.kind == "f" and targets.size:
+        with np.errstate(over="ignore"):
+            mean, spread = float(targets.mean(dtype="f8")), float(targets.std(dtype="f8"))
+        if max(abs(mean), spread) > LARGE:
+            note(
+                f"warning: the targets have mean {mean:.4g} and deviation {spread:.4g}; numbers of this size are "
+                "learned slowly or not at all: scale the target column to about 1"
+            )
 
 
 def resume(

@@ -165,3 +165,16 @@ def test_early_stopping_is_told_and_the_best_is_kept(cli: Cli) -> None:
     assert f"stopped early after epoch {summary['epochs']}: val.accuracy no longer improves" in ended.lines
     best = cli("eval", run, "--json").json
     assert best["metrics"]["accuracy"] == summary["best"]["value"]
+
+
+def test_large_targets_are_warned_about(cli: Cli) -> None:
+    rows = "\n".join(f"{i},{300_000 + 1000 * i}" for i in range(60))
+    (cli.folder / "houses.csv").write_text(f"size,price\n{rows}\n", encoding="utf-8")
+    text = (
+        "{data: {dataset: {Csv: {path: houses.csv, target: price}}}, model: [{Linear: {out_features: 1}}], "
+        "loss: MSELoss, optimizer: {SGD: {lr: 1.0e-9}}, train: {epochs: 1}}"
+    )
+    (cli.folder / "houses.yaml").write_text(text, encoding="utf-8")
+    ended = cli("train", "houses.yaml")
+    assert ended.lines[0].startswith("warning: the targets have mean 3.309e+05")
+    assert "scale the target column" in ended.lines[0]
