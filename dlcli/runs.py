@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dlcli import records
 from dlcli.core import fsio
 from dlcli.core.errors import BusyError, CheckpointError, OutputError, quote, suggest
 from dlcli.core.lock import RunLock, is_locked
+from dlcli.training import journal
 
 STATUSES = ("running", "complete", "stopped", "interrupted", "diverged", "failed")
 """How a run can stand; one that says running but is held by no process was killed, which counts as interrupted."""
@@ -58,11 +60,25 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         """What run.json says, `{}` where it is not there yet. CheckpointError where it is damaged."""
-        return self._json("run.json")
+        return self._json("run.json", lambda found: {k: v for k, v in records.FACTS.items() if k in found}) or {}
 
     def summary(self) -> dict[str, Any] | None:
-        """The final figures; their presence means that the run is complete."""
-        return self._json("summary.json") or None
+        """The final figures; their presence means that the run is complete. CheckpointError where they are damaged."""
+        return self._json("summary.json", lambda found: records.SUMMARY)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl. CheckpointError where it is damaged."""
+        return _lines(
+            self.metrics_file, lambda row: records.METRICS | dict.fromkeys(records.figures(row), records.Figure)
+        )
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """Those lines that hold the figures of an epoch."""
+        return [row for row in self.metrics() if "train.loss" in row]
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of evals.jsonl, one for each `eval`. CheckpointError where it is damaged."""
+        return _lines(self.evals_file, lambda row: records.EVALUATION)
 
     def write_facts(self, facts: dict[str, Any]) -> None:
         """Replace run.json."""
@@ -72,26 +88,37 @@ class Run:
         """Write summary.json, the last file of a complete run."""
         fsio.write_atomic(self.path / "summary.json", _pretty(summary))
 
-    def status(self) -> str:
-        """One of `STATUSES`."""
+    def status(self, facts: Mapping[str, Any]) -> str:
+        """One of `STATUSES`, `facts` being what run.json says."""
         if (self.path / "summary.json").is_file():
             return "complete"
         if is_locked(self.path / ".lock"):
             return "running"
-        status = self.facts().get("status", "interrupted")
+        status = facts.get("status", "interrupted")
         return "interrupted" if status in ("running", "complete") else str(status)
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, name: str, kinds: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any] | None:
         path = self.path / name
         if not path.is_file():
-            return {}
+            return None
         try:
-            found = json.loads(fsio.read_regular(path, MAX_JSON, CheckpointError))
-        except (ValueError, RecursionError) as error:
+            found = journal.parse(fsio.read_regular(path, MAX_JSON, CheckpointError))
+        except ValueError as error:
             raise CheckpointError(f"{path}: is damaged: {error}; {REMEDY}") from None
         if not isinstance(found, dict):
             raise CheckpointError(f"{path}: is damaged: got {quote(found)}, expected an object; {REMEDY}")
+        try:
+            records.check(found, kinds(found), f"{path}: is damaged")
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {REMEDY}") from None
         return found
+
+
+def _lines(path: Path, kinds: Callable[[Any], Mapping[str, Any]]) -> list[dict[str, Any]]:
+    rows = journal.read(path)
+    for number, row in enumerate(rows, 1):
+        records.check(row, kinds(row), f"{path}:{number}")
+    return rows
 
 
 def _pretty(document: dict[str, Any]) -> bytes:
@@ -144,7 +171,8 @@ def _unbegun(path: Path) -> bool:
 def all_runs(parent: Path) -> list[Run]:
     """Every run below `parent`, the oldest start first."""
     try:
-        entries = [Run(Path(e.path)) for e in os.scandir(parent) if e.is_dir()]
+        # Not the entry's own is_dir: it raises for a link that leads back to itself.
+        entries = [Run(Path(e.path)) for e in os.scandir(parent) if os.path.isdir(e.path)]  # noqa: PTH112
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -162,7 +190,7 @@ def _fact(run: Run, name: str) -> str:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts `x-2` before `x-10`."""
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", name)]
 
 
 def same_config(parent: Path, config_sha256: str) -> Run | None:

@@ -8,6 +8,7 @@ import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import curve, seconds_text, sparkline, table
+from dlcli.core.errors import escape
 
 app = common.group("The runs directory: what was trained, and how it went.")
 
@@ -87,7 +88,7 @@ def show_(run: common.RunArgument = None, runs: common.RunsOption = None, json: 
             for name, value in [
                 ("run", str(found.path)),
                 ("status", row.status),
-                ("started", facts.get("start", "-")),
+                ("started", escape(facts.get("start", "-"))),
                 ("time", seconds_text(row.seconds) if row.seconds is not None else "-"),
                 (
                     "best",
@@ -96,7 +97,10 @@ def show_(run: common.RunArgument = None, runs: common.RunsOption = None, json: 
                     else f"{row.best['metric']} {show.figure(row.best['metric'], row.best['value'])}"
                     f" at step {row.best['step']}",
                 ),
-                ("machine", f"{facts.get('cpu', '-')}, NumPy {facts.get('numpy', '-')}, {facts.get('blas', '-')}"),
+                (
+                    "machine",
+                    escape(f"{facts.get('cpu', '-')}, NumPy {facts.get('numpy', '-')}, {facts.get('blas', '-')}"),
+                ),
                 ("checkpoints", ", ".join(detail.checkpoints) or "none"),
             ]
         ),

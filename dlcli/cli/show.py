@@ -72,9 +72,7 @@ def is_share(name: str) -> bool:
 
 def training_summary(run: Run, result: dict[str, Any], early: bool, code: Sequence[str] | None) -> None:
     """The end of a training on stderr: the loss curve, best and final figures, what to do next."""
-    from dlcli.training import journal
-
-    rows = [row for row in journal.read(run.metrics_file) if "train.loss" in row]
+    rows = run.epochs()
     names = [name for name in ("train.loss", "val.loss") if any(name in row for row in rows)]
     if len(rows) > 1:
         render.err("\n" + curve({name: [row.get(name) for row in rows] for name in names}) + "\n")

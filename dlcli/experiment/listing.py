@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dlcli import runs
 from dlcli.config.resolved import differences, flow
@@ -12,9 +13,12 @@ from dlcli.config.yamlfile import parse
 from dlcli.core import fsio
 from dlcli.core.errors import CheckpointError, DlcliError, UsageError, quote, suggest
 from dlcli.experiment.session import Note
+from dlcli.records import figures
 from dlcli.runs import Run
-from dlcli.training import checkpoint, journal
+from dlcli.training import checkpoint
 from dlcli.training.metrics import metrics
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def overview(names: list[str], parent: Path, sort: str, note: Note) -> list[Row]
     keys: set[str] = set()
     for config in configs:
         # Without a choice of runs, those of one name are compared: what a sweep has varied, not all that differs.
-        reference = first.setdefault(None if names else config.get("name"), config)
+        reference = first.setdefault(None if names else str(config.get("name")), config)
         keys |= {key for key, _, _ in differences(reference, config) if key != "name"}
     rows = [
         _row(run, {key: _at(config, key) for key in sorted(keys)}, note)
@@ -84,18 +88,12 @@ def overview(names: list[str], parent: Path, sort: str, note: Note) -> list[Row]
 
 def detail(run: Run) -> Detail:
     """Everything that the files of one run say."""
-    rows = _journal(run.metrics_file)
+    facts, epochs, evaluations = run.facts(), run.epochs(), run.evaluations()
+    run.summary()  # here damage is an error, not a note
     names = [path.name for _, path in checkpoint.steps(run.checkpoints)]
     if (run.checkpoints / checkpoint.BEST).exists():
         names.append(checkpoint.BEST)
-    return Detail(
-        _row(run, {}, lambda line: None),
-        run.facts(),
-        _text(run),
-        [row for row in rows if "train.loss" in row],
-        names,
-        _journal(run.evals_file),
-    )
+    return Detail(_row(run, {}, lambda line: None), facts, _text(run), epochs, names, evaluations)
 
 
 def short(value: Any) -> str:
@@ -105,28 +103,40 @@ def short(value: Any) -> str:
 
 
 def _row(run: Run, different: dict[str, Any], note: Note) -> Row:
-    try:
-        status, facts, summary = run.status(), run.facts(), run.summary() or {}
-    except DlcliError as error:
-        note(str(error))
-        status, facts, summary = "failed", {}, {}
-    epochs = [row for row in _journal(run.metrics_file) if "train.loss" in row]
+    facts = _left(run.facts, {"status": "failed"}, note)
+    summary = _left(run.summary, None, note) or {}
+    none: list[dict[str, Any]] = []
+    epochs, evaluations = _left(run.epochs, none, note), _left(run.evaluations, none, note)
     last = epochs[-1] if epochs else {}
-    figures = {k: v for k, v in last.items() if k.startswith(("train.", "val."))}
-    seconds = summary.get("seconds", last.get("seconds"))
-    tests = [row for row in _journal(run.evals_file) if row.get("split") == "test"]
-    loss = [row.get("val.loss", row.get("train.loss")) for row in epochs]
-    best = summary.get("best") or _best(run, epochs)
-    return Row(run, status, facts.get("start"), seconds, different, best, summary.get("metrics", figures), loss, tests)
+    return Row(
+        run,
+        run.status(facts),
+        facts.get("start"),
+        summary.get("seconds", last.get("seconds")),
+        different,
+        summary.get("best") or _best(run, epochs),
+        summary.get("metrics", figures(last)),
+        [row.get("val.loss", row.get("train.loss")) for row in epochs],
+        [row for row in evaluations if row["split"] == "test"],
+    )
+
+
+def _left(read: Callable[[], T], instead: T, note: Note) -> T:
+    """What a file of a run says; where it is damaged a note, and `instead`."""
+    try:
+        return read()
+    except CheckpointError as error:
+        note(str(error))
+        return instead
 
 
 def _best(run: Run, epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The best value so far of what a run that is not complete goes by."""
-    metric = _at(_config(run), "train.monitor")
+    metric = str(_at(_config(run), "train.monitor"))
     values = [(row[metric], row["step"]) for row in epochs if row.get(metric) is not None]
     if not values:
         return None
-    value, step = (max if _highest_is_best(str(metric)) else min)(values, key=lambda pair: pair[0])
+    value, step = (max if _highest_is_best(metric) else min)(values, key=lambda pair: pair[0])
     return {"metric": metric, "value": value, "step": step}
 
 
@@ -152,17 +162,10 @@ def _text(run: Run) -> str:
 def _at(config: Any, key: str) -> Any:
     for part in key.split("."):
         if isinstance(config, list):
-            config = config[int(part)] if part.isdigit() and int(part) < len(config) else None
+            config = config[int(part)] if part.isdecimal() and int(part) < len(config) else None
         else:
             config = config.get(part) if isinstance(config, dict) else None
     return config
-
-
-def _journal(path: Path) -> list[dict[str, Any]]:
-    try:
-        return journal.read(path)
-    except CheckpointError:
-        return []
 
 
 def _sorted(rows: list[Row], key: str) -> list[Row]:

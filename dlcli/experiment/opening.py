@@ -110,7 +110,7 @@ def _go_to(session: Session, path: Path, snapshot: checkpoint.Snapshot, exact: b
     journal.repair(session.run.metrics_file, meta["metrics_lines"], snapshot.step, session.note)
     # Stopped between the last step of an epoch and its figures: the checkpoint with them is still due.
     session.saved_step = snapshot.step - (experiment.trainer.state.batch == len(experiment.trainer.batches))
-    seconds = (row.get("seconds") or 0.0 for row in journal.read(session.run.metrics_file))
+    seconds = (row.get("seconds") or 0.0 for row in session.run.metrics())
     session.seconds = session.epoch_began = max(seconds, default=0.0)
 
 

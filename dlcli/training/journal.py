@@ -118,15 +118,28 @@ def _finite(value: Any, key: str, nonfinite: dict[str, str]) -> Any:
     return value
 
 
+def parse(text: bytes) -> Any:
+    """The value of a JSON text; ValueError for anything else, numbers that are not finite included."""
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_float=_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def _parse(line: bytes, where: str) -> Row:
     try:
-        row = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        row = parse(line)
+    except ValueError:
         row = None
     if not isinstance(row, dict):
         raise CheckpointError(f"{where}: {quote(line.decode('utf-8', 'replace'))}, expected a JSON object")
     return row
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
+
+
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
+    raise ValueError(f"{constant} is no number of JSON")

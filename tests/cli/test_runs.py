@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,52 @@ def test_a_damaged_run_does_not_hide_the_others(cli: Cli, sweep: list[str]) -> N
     ended = cli("runs", "list", "--json")
     assert {row["run"] for row in ended.json["runs"]} == set(sweep)
     assert "is damaged" in ended.err
+
+
+DAMAGE = [
+    ("run.json", '{"code": [1]}', "run.json: is damaged: code: got [1], expected a mapping"),
+    ("run.json", '{"code": null}', "code: got None, expected a mapping"),
+    ("run.json", '{"resumed": 5}', "resumed: got 5, expected a list"),
+    ("run.json", '{"start": 5}', "start: got 5, expected text"),
+    ("run.json", '{"samples_per_second": 1e999}', "is damaged: 1e999 is no number of JSON"),
+    ("run.json", "[" * 100_000, "is damaged: nested too deeply"),
+    ("summary.json", "{}", "summary.json: is damaged: status: got None, expected text"),
+    ("summary.json", '"metrics": 5', "metrics: got 5, expected a mapping"),
+    ("summary.json", '"best": 5', "best: got 5, expected a mapping"),
+    ("summary.json", '"best": {}', "best: metric: got None, expected text"),
+    ("summary.json", '"best": null', "best: got None, expected a mapping"),
+    ("summary.json", '"seconds": -1', "seconds: got -1"),
+    ("summary.json", '"seconds": 1e999', "1e999 is no number of JSON"),
+    ("evals.jsonl", '{"time": "t", "split": "test", "metrics": 7}\n', "evals.jsonl:1: metrics: got 7"),
+    ("evals.jsonl", '{"split": "test", "metrics": {}}\n', "evals.jsonl:1: time: got None, expected text"),
+    ("metrics.jsonl", '{"train.loss": 1}\n', "metrics.jsonl:1: step: got None, expected an integer"),
+    ("metrics.jsonl", '{"step": 1, "train.loss": "a"}\n', "metrics.jsonl:1: train.loss: got 'a', expected a number"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "problem"), DAMAGE, ids=[row[-1] for row in DAMAGE])
+def test_json_of_other_kinds_concerns_its_run_alone(cli: Cli, digits: Path, name: str, text: str, problem: str) -> None:
+    damaged = cli.folder / f"{digits}-2"
+    shutil.copytree(cli.folder / digits, damaged)
+    if text.startswith('"'):  # the last of two equal keys holds
+        text = (damaged / name).read_text().rstrip().removesuffix("}") + f", {text}}}"
+    (damaged / name).write_text(text)
+    ended = cli("runs", "list", "--json")
+    assert {row["run"] for row in ended.json["runs"]} == {str(digits), f"{digits}-2"}
+    assert problem in ended.err
+    assert len(cli("runs", "list").out.splitlines()) == 3
+    for output in ((), ("--json",)):
+        assert problem in cli("runs", "show", f"{digits}-2", *output, code=6).err
+    if name == "run.json":
+        assert problem in cli("eval", f"{digits}-2", code=6).err
+    if name == "summary.json":
+        assert problem in cli("resume", f"{digits}-2", code=6).err
+
+
+def test_names_that_no_run_has(cli: Cli, digits: Path) -> None:
+    shutil.copytree(cli.folder / digits, cli.folder / "runs/²")
+    (cli.folder / "runs/loop").symlink_to("loop")
+    assert len(cli("runs", "list", "--json").json["runs"]) == 2
 
 
 def test_show(cli: Cli, digits: Path) -> None:
