@@ -5,6 +5,7 @@ A line of `make` in expect.json is the name of a function here and its arguments
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import hashlib
 import io
@@ -63,25 +64,26 @@ def remove(work: Path, name: str) -> None:
 
 
 @cache
-def _trained(*arguments: str) -> tempfile.TemporaryDirectory[str]:
+def _trained(*arguments: str) -> Path:
     """A folder with a run of base.yaml in `run`, trained once for all cases."""
-    work = tempfile.TemporaryDirectory()
+    work = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, work, ignore_errors=True)
     here = Path(__file__).parent
-    shutil.copy(here / "base.yaml", Path(work.name, "c.yaml"))
+    shutil.copy(here / "base.yaml", work / "c.yaml")
     command = [sys.executable, "-m", "dlcli", "train", "c.yaml", "--run-dir", "run", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(here.parents[1])}
-    subprocess.run(command, cwd=work.name, env=environment, check=True, capture_output=True)
+    subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True)
     return work
 
 
 def run(work: Path, name: str = "run") -> None:
     """A run of the config in base.yaml, stopped at step 9 of 12, with checkpoints of the steps 4, 6, 8 and 9."""
-    shutil.copytree(Path(_trained("--max-steps", "9").name, "run"), work / name)
+    shutil.copytree(_trained("--max-steps", "9") / "run", work / name)
 
 
 def complete_run(work: Path, name: str = "run") -> None:
     """The same run, trained to its end at step 12."""
-    shutil.copytree(Path(_trained().name, "run"), work / name)
+    shutil.copytree(_trained() / "run", work / name)
 
 
 def reencode(work: Path, name: str, encoding: str) -> None:
@@ -339,7 +341,7 @@ def cached(work: Path, state: str) -> None:
 
 def run_without_validation(work: Path) -> None:
     """A run that holds nothing out."""
-    shutil.copytree(Path(_trained("--max-steps", "1", "--set", "data.validation=0").name, "run"), work / "run")
+    shutil.copytree(_trained("--max-steps", "1", "--set", "data.validation=0") / "run", work / "run")
 
 
 def npz_data(work: Path, name: str, kind: str) -> None:
