@@ -36,6 +36,8 @@ def _guarded() -> int:
 
     try:
         _require_versions()
+        if not {"-h", "--help"}.intersection(sys.argv):  # the parser prints help itself, and then runs no command
+            render.keep_stdout()
         return run(sys.argv[1:])
     except DlcliError as error:
         for line in error.lines():
@@ -147,6 +149,7 @@ def _die_by(number: int) -> int:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()

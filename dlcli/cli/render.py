@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from dlcli.training.loop import EpochDone, StepDone
 
 
+def keep_stdout() -> None:
+    """From here on only results go to stdout; what a user's component prints goes to stderr."""
+    sys.stdout = sys.stderr
+
+
+def results() -> TextIO | None:
+    """The stream of results: stdout, also where what is printed goes to stderr; None where it is closed."""
+    return sys.__stdout__ if sys.stdout is sys.stderr else sys.stdout
+
+
 def out(text: str) -> None:
     """Write the result to stdout, with one newline at its end, in a single write.
 
     OutputError where that fails, BrokenPipeError where nobody reads it any more.
     """
-    stream = sys.stdout
+    stream = results()
     if stream is None or stream.closed:
         raise OutputError("standard output: closed, so the result cannot be written")
     text = text.removesuffix("\n") + "\n"
@@ -43,7 +53,8 @@ def out(text: str) -> None:
 def colored() -> bool:
     """Whether the result goes to a terminal that shows colours, and the user wants them."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
-    return not plain and sys.stdout is not None and sys.stdout.isatty()
+    stream = results()
+    return not plain and stream is not None and stream.isatty()
 
 
 def width() -> int:
