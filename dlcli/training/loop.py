@@ -1,4 +1,12 @@
-"""The training loop: a generator of facts, one for each step and one for each epoch, over a state that can be saved."""
+"""The training loop: a generator of facts, one for each step and one for each epoch, over a state that can be saved.
+
+A step is, without accumulation, clipping and sums:
+
+    outputs = network.forward(x, training=True)
+    loss_value = loss.forward(outputs, y)
+    network.backward(loss.backward())
+    optimizer.step(lr)
+"""
 
 from __future__ import annotations
 
@@ -141,7 +149,7 @@ class Trainer:
     def _pass(self, batch: Pair) -> tuple[float, int]:
         """Forward and backward over one batch: its loss and size."""
         s, (x, y) = self.state, batch
-        self.network.draws.step = s.epoch * len(self.batches) + s.batch
+        self.network.draws.step = s.epoch * len(self.batches) + s.batch  # what dropout draws from, with the seed
         outputs = self.network.forward(x, training=True)
         loss = self.loss.forward(outputs, y)
         for name, metric in self.metrics.items():
