@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from dlcli.core.arena import Array, Parameter, Scratch, Views
 from dlcli.core.component import Checked
+from dlcli.core.errors import ConfigError, quote
 from dlcli.core.options import Example, NonNegative
 from dlcli.core.registry import Registry
 from dlcli.core.rng import Draws, stream
@@ -17,6 +19,9 @@ from dlcli.nn.initializers import Initializer, as_mapping, fans
 from dlcli.nn.standalone import guard
 
 Shape = tuple[int, ...]
+PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""A parameter's name, which becomes a part of its name in checkpoints."""
+
 layers: Registry[Layer] = Registry("layer", "layers", adapt=lambda cls: plain_layer(cls))
 
 
@@ -123,7 +128,15 @@ class Layer(Scratch, metaclass=Checked):
         fan_in: int | None = None,
         decays: bool | None = None,
     ) -> None:
-        """Announce a parameter from `setup`; `decays` is by default whether it has two axes or more."""
+        """Announce a parameter from `setup`; `decays` is by default whether it has two axes or more.
+
+        ConfigError for a name that no checkpoint can hold, or that is taken.
+        """
+        if not (isinstance(name, str) and PARAMETER.fullmatch(name)) or any(s.name == name for s in self.specs):
+            raise ConfigError(
+                f"{type(self).__name__}: declares a parameter {quote(name)}, expected another name for each, of 1 to "
+                "64 of A-Z a-z 0-9 _ . -"
+            )
         fan = fans(shape)
         self.specs.append(
             Spec(

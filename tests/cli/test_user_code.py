@@ -81,3 +81,27 @@ def test_a_method_that_takes_other_arguments_is_told_with_its_class(cli: Cli) ->
             "error: boom.py:9 (class Boom): forward ended with TypeError: Boom.forward() takes 1 positional argument"
         )
     )
+
+
+def test_what_user_code_prints_goes_to_stderr(cli: Cli) -> None:
+    given = boom(cli, "print('in forward')")
+    cli.write("boom.py", "print('at import')\n" + (cli.folder / "boom.py").read_text())
+    trained = cli("train", *given, "--set", "train.epochs=1", "--json")
+    assert (cli.folder / trained.json["run"]).is_dir()
+    assert {"at import", "in forward"} <= set(trained.lines)
+    assert cli("eval", "--code", "boom.py", "--json").json["metrics"]
+    assert "at import" not in cli.real("list", "--code", "boom.py").out
+    assert cli("train", "--help").out.startswith("Usage:")
+
+
+@pytest.mark.parametrize("names", [["../../x y"], ["\u00e9"], [""], ["w", "w"], [3]])
+def test_a_parameter_that_no_checkpoint_can_hold_fails_before_training(cli: Cli, names: list[object]) -> None:
+    given = boom(cli, "pass")
+    setup = f"""
+    def setup(self, in_shape):
+        for name in {names!r}:
+            self.declare(name, in_shape, dlcli.initializers.get("zeros")())
+        return in_shape
+"""
+    cli.write("boom.py", (cli.folder / "boom.py").read_text() + setup)
+    assert "Boom: declares a parameter" in cli("check", *given, code=3).err
