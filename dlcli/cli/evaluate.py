@@ -37,15 +37,17 @@ def eval_(
     """Loss and metrics on one split; confusion matrix, worst samples."""
     from dlcli.data.dataset import Access
     from dlcli.experiment import evaluate as engine
+    from dlcli.experiment.opened import open_checkpoint
 
-    opened = engine.open_checkpoint(target, checkpoint, common.parent_of(runs), code or [], show.note)
+    opened = open_checkpoint(target, checkpoint, common.parent_of(runs), code or [], show.note)
     with show.downloads() as progress:
         access = Access.from_environment(offline, progress, show.note)
         found = engine.evaluate(opened, split, access, common.cores(threads), show.note)
-    if json:
-        common.emit_json({**found.document(), **({"worst": found.worst(worst)} if worst else {})})
-    else:
-        render.out(_text(found, worst))
+    with engine.recorded(found, show.note):
+        if json:
+            common.emit_json(found.document(worst))
+        else:
+            render.out(_text(found, worst))
     if found.split != "test" and found.opened.run is not None and found.has_test:
         why = "each opening of the test set is recorded"
         show.next_("eval", found.opened.run.path, "--split", "test", why=why, code=code)

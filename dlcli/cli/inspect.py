@@ -92,7 +92,7 @@ def configured(target: str | None, overrides: list[str], code: list[str], runs: 
 
     parent = common.parent_of(runs)
     if target is not None and target.endswith(".npz"):
-        from dlcli.experiment.evaluate import open_checkpoint
+        from dlcli.experiment.opened import open_checkpoint
 
         config = open_checkpoint(target, None, parent, code, show.note).config
         return config, diagnose(config).check().info

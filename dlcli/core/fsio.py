@@ -139,6 +139,14 @@ def _shown(path: Path) -> str:
     return name if len(name) <= MAX_PATH else "..." + name[3 - MAX_PATH :]
 
 
+def nearby(path: Path) -> Path:
+    """`path` as seen from the working directory where it lies below it, else, or where that is gone, as it is."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (OSError, ValueError):
+        return path
+
+
 def _reason(error: OSError | ValueError) -> str:
     number = getattr(error, "errno", None)
     return os.strerror(number).lower() if number else str(error)

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dlcli import runs
-from dlcli.config.load import parse_config
-from dlcli.config.schema import Config
 from dlcli.core.arena import Array
-from dlcli.core.errors import CheckpointError, ConfigError, DataError, UsageError, quote
+from dlcli.core.errors import (
+    DataError,
+    DlcliError,
+    OutputError,
+    ShapeError,
+    quote,
+)
 from dlcli.data.batches import Normalizer
-from dlcli.data.dataset import Access, Samples
+from dlcli.data.dataset import Access, DataInfo, Samples
 from dlcli.experiment.assemble import Splits, build_metrics, build_network, load_data
-from dlcli.experiment.plugins import load_components, require_code
+from dlcli.experiment.opened import Opened
 from dlcli.experiment.session import Note
 from dlcli.nn.layers.flatten import Flatten
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.network import Network
 from dlcli.runs import Run
 from dlcli.training import checkpoint, journal
-from dlcli.training.checkpoint import Snapshot
 from dlcli.training.evaluate import Evaluation, Evaluator
 from dlcli.training.metrics import wilson
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A checkpoint with everything built that its config names."""
-
-    path: Path
-    run: Run | None
-    snapshot: Snapshot
-    config: Config
 
 
 @dataclass(frozen=True)
@@ -56,17 +46,19 @@ class Evaluated:
     comparison: dict[str, tuple[Array, Array]]
     """Generating and learned parameters by name, where the data knows them and the model is one Linear."""
 
-    def document(self) -> dict[str, Any]:
-        """The JSON of `eval --json` without `worst`; figures that are not finite are null."""
+    def document(self, worst: int = 0) -> dict[str, Any]:
+        """The JSON of `eval --json`; what is not finite is null."""
         run = self.opened.run
-        return {
+        found = {
             "run": str(run.path) if run else None,
             "checkpoint": str(self.opened.path),
             "split": self.split,
             "samples": self.evaluation.samples,
-            "metrics": {k: v if math.isfinite(v) else None for k, v in self.metrics().items()},
+            "metrics": self.metrics(),
             "intervals": {name: list(ends) for name, ends in self.intervals.items()},
+            **({"worst": self.worst(worst)} if worst else {}),
         }
+        return {key: journal.finite(value, key, {}) for key, value in found.items()}
 
     def metrics(self) -> dict[str, float]:
         """The loss and every metric."""
@@ -85,6 +77,7 @@ class Evaluated:
         k = outputs.shape[1]
         return np.bincount(targets * k + outputs.argmax(axis=1), minlength=k * k).reshape(k, k)
 
+    @np.errstate(all="ignore")
     def worst(self, n: int) -> list[dict[str, Any]]:
         """The n samples that the network is most wrong about: `index`, `target`, `predicted`.
 
@@ -116,67 +109,6 @@ class Evaluated:
         ]
 
 
-def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Sequence[str], note: Note) -> Opened:
-    """The checkpoint that a user means: a file, or that of a run (`best`, `last`, a step, or a path)."""
-    hashes = load_components(code, note)
-    file = _file(name, which)
-    if file is not None:
-        snapshot = checkpoint.read(file)
-        home = file.resolve().parent.parent
-        folder = Run(home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home)
-        run = folder if folder.exists() and file.resolve().parent == folder.checkpoints.resolve() else None
-    else:
-        run = runs.find(name, parent)
-        if name is None:
-            note(f"run: {run.path}")
-        file, snapshot = _of_run(run, which, note)
-    if run is not None:
-        require_code(run.facts().get("code", {}), hashes, str(run.path))
-    missing = set(snapshot.meta.get("code", ())) - set(hashes.values())
-    if missing:
-        raise CheckpointError(f"{file}: was trained with components of a code file; add --code FILE.py")
-    try:
-        config = parse_config(json.dumps(snapshot.meta["config"]), str(file))
-    except ConfigError as error:
-        raise CheckpointError(*(f"{problem} (the config in the checkpoint)" for problem in error.problems)) from None
-    return Opened(file, run, snapshot, config)
-
-
-def _file(name: str | None, which: str | None) -> Path | None:
-    if name is not None and (os.path.isfile(name) or name.endswith(".npz")):  # noqa: PTH113 - any text may come here
-        if which is not None:
-            raise UsageError(
-                f"--checkpoint {quote(which)} together with the checkpoint {quote(name)}; give one of them"
-            )
-        return Path(name)
-    return Path(which) if which is not None and (which.endswith(".npz") or "/" in which) else None
-
-
-def _of_run(run: Run, which: str | None, note: Note) -> tuple[Path, Snapshot]:
-    folder = run.checkpoints
-    if which is None or which == "best":
-        best = folder / checkpoint.BEST
-        try:
-            if best.exists() or which == "best":
-                return best, checkpoint.read(best)
-        except CheckpointError as error:
-            if which == "best":
-                raise
-            note(f"{error}; using the newest step")
-    if which is not None and which not in ("best", "last"):
-        if not which.isdigit():
-            raise UsageError(f"--checkpoint: got {quote(which)}, expected best, last, a step or a path")
-        known = dict(checkpoint.steps(folder))
-        if int(which) not in known:
-            steps = ", ".join(map(str, known)) or "none"
-            raise CheckpointError(f"{folder}: no checkpoint of step {which}; there are: {steps}")
-        return known[int(which)], checkpoint.read(known[int(which)])
-    found = checkpoint.newest(folder, None, note)
-    if found is None:
-        raise CheckpointError(f"{folder}: holds no checkpoint; train the run first: dlcli resume {run.path}")
-    return found
-
-
 def restore(opened: Opened, splits: Splits) -> tuple[Network, Normalizer]:
     """The network of a checkpoint with its values, and its normalisation."""
     network, arrays = build_network(opened.config, splits.info), opened.snapshot.arrays
@@ -202,9 +134,14 @@ def evaluate(opened: Opened, split: str | None, access: Access, threads: int, no
         note(f"warning: the data has changed since the training: {', '.join(changed[:3])}")
     _same_classes(opened, splits.info.class_names)
     network, normalizer = restore(opened, splits)
+    _same_targets(opened, splits.info, network.out_shape)
     metrics = build_metrics(config)
     evaluator = Evaluator(network, config.loss.build(), metrics, samples, normalizer, threads)
     evaluation = evaluator.run(collect=True)
+    outputs = np.asarray(evaluation.outputs)
+    bad = np.count_nonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
+    if bad:
+        note(f"warning: the outputs for {bad:,} of {len(outputs):,} samples are not finite")
     intervals = {
         name: wilson(float(evaluation.sums[name][0]), float(evaluation.sums[name][1]))
         for name, metric in metrics.items()
@@ -212,9 +149,7 @@ def evaluate(opened: Opened, split: str | None, access: Access, threads: int, no
     }
     comparison = _compare(network, normalizer, splits.truth) if splits.truth else {}
     names = splits.info.class_names
-    result = Evaluated(opened, split, samples, evaluation, intervals, names, splits.test is not None, comparison)
-    _record(result, note)
-    return result
+    return Evaluated(opened, split, samples, evaluation, intervals, names, splits.test is not None, comparison)
 
 
 def _same_classes(opened: Opened, names: tuple[str, ...] | None) -> None:
@@ -223,6 +158,20 @@ def _same_classes(opened: Opened, names: tuple[str, ...] | None) -> None:
     if learned != (names and list(names)):
         got, expected = (", ".join(map(quote, some[:6])) if some else "no names" for some in (names, learned))
         raise DataError(f"data.dataset: got the classes {got}, expected those of {opened.path}: {expected}")
+
+
+def _same_targets(opened: Opened, info: DataInfo, outputs: tuple[int, ...]) -> None:
+    """DataError where the targets of the data are no longer such as the network was trained on."""
+    if info.classes is None and not info.target_shape:
+        return
+    try:
+        opened.config.loss.build().check(outputs, info.classes, info.target_shape)
+    except ShapeError:
+        got = f"targets of shape {info.target_shape}" if info.classes is None else f"{info.classes} classes"
+        raise DataError(
+            f"data.dataset: got {got}, which do not fit the outputs of {opened.path}, of shape {outputs}; "
+            "restore the data, or train anew"
+        ) from None
 
 
 def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:
@@ -243,12 +192,30 @@ def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array
     return {name: (np.asarray(value, np.float64), found[name]) for name, value in truth.items() if name in found}
 
 
-def _record(result: Evaluated, note: Note) -> None:
-    """Append the evaluation to the run's evals.jsonl: that is how the openings of the test split are counted."""
+@contextmanager
+def recorded(result: Evaluated, note: Note) -> Iterator[None]:
+    """Appends the evaluation to the run's evals.jsonl before it is shown: so the openings of the test split count.
+
+    Where that fails it is shown all the same; then OutputError for the test split, a warning for the others.
+    """
     run = result.opened.run
     if run is None:
         note(f"{result.opened.path}: lies in no run directory, so this evaluation is recorded nowhere")
+        yield
         return
+    failure = None
+    try:
+        _record(run, result)
+    except DlcliError as error:
+        failure = f"{error}; this evaluation is not recorded"
+        if result.split != "test":
+            note(f"warning: {failure}")
+    yield
+    if failure is not None and result.split == "test":
+        raise OutputError(failure)
+
+
+def _record(run: Run, result: Evaluated) -> None:
     row = {"time": runs.now(), **result.document(), "step": result.opened.snapshot.step}
     del row["run"]
     with journal.Journal(run.evals_file) as file:

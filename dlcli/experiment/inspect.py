@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from dlcli.config.reader import component_options
 from dlcli.config.resolved import entry as yaml_entry
 from dlcli.config.schema import Config
+from dlcli.core import fsio
 from dlcli.core.annotations import expected
 from dlcli.core.errors import ConfigError, UsageError, quote, suggest
 from dlcli.core.options import MISSING
@@ -138,7 +139,4 @@ def _text(value: Any) -> str:
 
 def _relative(source: str) -> str:
     path, _, line = source.rpartition(":")
-    try:
-        return f"{Path(path).relative_to(Path.cwd())}:{line}"
-    except ValueError:
-        return source
+    return f"{fsio.nearby(Path(path))}:{line}"

@@ -65,7 +65,7 @@ class Evaluator:
             self.count,
             sum(b[0] for b in blocks) / self.count,
             sums,
-            {name: metric.value(sums[name]) for name, metric in self.metrics.items()},
+            {name: float(metric.value(sums[name])) for name, metric in self.metrics.items()},
             np.concatenate([b[2] for b in blocks]) if collect else None,
         )
 
@@ -73,10 +73,10 @@ class Evaluator:
         lane = self.lanes.get()
         try:
             network, loss, batches = lane
-            x, y = batches.gather(np.arange(start, min(start + BLOCK, self.count)))
             with np.errstate(all="ignore"):
+                x, y = batches.gather(np.arange(start, min(start + BLOCK, self.count)))
                 outputs = network.forward(x, training=False)
-                total = loss.forward(outputs, y) * len(y)
+                total = float(loss.forward(outputs, y)) * len(y)
                 sums = {name: metric.sums(outputs, y) for name, metric in self.metrics.items()}
             return total, sums, outputs.copy() if collect else None
         finally:

@@ -39,7 +39,7 @@ class Journal:
     def append(self, row: Mapping[str, Any]) -> None:
         """Appends one row as strict JSON: nan and inf become null, and are named under `NONFINITE`."""
         nonfinite: dict[str, str] = {}
-        clean = {key: _finite(value, key, nonfinite) for key, value in row.items()}
+        clean = {key: finite(value, key, nonfinite) for key, value in row.items()}
         if nonfinite:
             clean[NONFINITE] = nonfinite
         self._file.append_line(json.dumps(clean, allow_nan=False).encode())
@@ -106,15 +106,15 @@ def _unused(path: Path) -> Path:
     return dropped
 
 
-def _finite(value: Any, key: str, nonfinite: dict[str, str]) -> Any:
+def finite(value: Any, key: str, nonfinite: dict[str, str]) -> Any:
     """`value` with null for each number that is not finite, whose dotted keys and kinds go to `nonfinite`."""
     if isinstance(value, float) and not math.isfinite(value):
         nonfinite[key] = str(float(value))
         return None
     if isinstance(value, Mapping):
-        return {k: _finite(v, f"{key}.{k}", nonfinite) for k, v in value.items()}
+        return {k: finite(v, f"{key}.{k}", nonfinite) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v, f"{key}.{i}", nonfinite) for i, v in enumerate(value)]
+        return [finite(v, f"{key}.{i}", nonfinite) for i, v in enumerate(value)]
     return value
 
 

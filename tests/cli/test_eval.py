@@ -77,6 +77,31 @@ def test_a_checkpoint_that_is_not_there(cli: Cli, digits: Path) -> None:
     cli("eval", f"{digits}/checkpoints/best.npz", "--checkpoint", "last", code=2)
 
 
+@pytest.mark.parametrize("step", ["²", "9" * 5000])
+def test_a_step_that_no_checkpoint_can_have(cli: Cli, digits: Path, step: str) -> None:
+    assert "expected best, last, a step or a path" in cli("eval", "--checkpoint", step, code=2).err
+
+
+@pytest.mark.parametrize(("split", "code"), [("val", 0), ("test", 8)])
+def test_figures_are_shown_where_they_cannot_be_recorded(cli: Cli, digits: Path, split: str, code: int) -> None:
+    (cli.folder / digits / "evals.jsonl").mkdir()
+    ended = cli("eval", digits, "--split", split, "--json", code=code)
+    assert ended.json["split"] == split
+    (line,) = [line for line in ended.lines if "evals.jsonl" in line]
+    assert line.startswith("error: " if code else "warning: ")
+    assert line.endswith("is a directory; this evaluation is not recorded")
+
+
+def test_from_a_working_directory_that_is_gone(cli: Cli, digits: Path) -> None:
+    away = "mkdir gone && cd gone && rmdir ../gone && dlcli"
+    best = cli.folder / digits / "checkpoints/best.npz"
+    assert cli.shell(f"{away} eval {best} --json").json["run"] == str(cli.folder / digits)
+    assert "linear.py:" in cli.shell(f"{away} describe Linear").out
+    assert "error: digits.yaml: no such file" in cli.shell(f"{away} train digits.yaml", code=3).err
+    ended = cli.shell(f"{away} train {cli.folder}/digits.yaml", code=8)
+    assert ended.lines[-1] == "error: runs: cannot write: no such file or directory"
+
+
 def test_splits_and_the_record_of_openings(cli: Cli, digits: Path) -> None:
     sizes = {split: cli("eval", "--split", split, "--json").json["samples"] for split in ("train", "val", "test")}
     assert sizes == {"train": 1150, "val": 288, "test": 359}
@@ -218,6 +243,17 @@ def test_arrays_of_classes(cli: Cli, points: dict[str, Any]) -> None:
     cli.train("c.yaml")
     assert cli("eval", "--split", "test", "--json").json["metrics"]["accuracy"] > 0.95
     assert cli("gradcheck", "c.yaml", "--json").json["passed"] is True
+    # What has changed since is told: inputs beyond float32 give no figures, other classes are no targets.
+    np.savez(cli.folder / "d.npz", x_train=x[:250], y_train=y[:250], x_test=x[250:] * 1e300, y_test=y[250:])
+    ended = cli("eval", "--split", "test", "--worst", "1", "--json")
+    assert ended.json["metrics"]["loss"] is None
+    assert ended.json["worst"][0]["probability"] is None
+    assert ended.lines[1:3] == [
+        "warning: the data has changed since the training: d.npz",
+        "warning: the outputs for 50 of 50 samples are not finite",
+    ]
+    np.savez(cli.folder / "d.npz", x_train=x[:250], y_train=y[:250] + 5, x_test=x[250:], y_test=y[250:] + 5)
+    assert "data.dataset: got 8 classes, which do not fit the outputs of" in cli("eval", code=4).err
 
 
 def test_images_of_classes(cli: Cli) -> None:
