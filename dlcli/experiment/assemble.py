@@ -18,6 +18,7 @@ from dlcli.core.options import options
 from dlcli.core.rng import stream
 from dlcli.data.batches import Batches, Normalizer, split_validation
 from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
+from dlcli.experiment.trial import check_data
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.training.evaluate import Evaluation, Evaluator
@@ -65,6 +66,7 @@ def load_data(config: Config, access: Access) -> Splits:
     """The data of a config; the validation split is drawn from the training split by the seed."""
     dataset: Dataset = config.data.dataset.build()
     loaded: Loaded = dataset.with_targets(wanted_targets(config)).load(config.seed, access)
+    check_data(config.data.dataset, loaded)
     kept, held = split_validation(len(loaded.train.targets), config.data.validation, config.seed)
     if len(kept) == 0:
         raise DataError(f"nothing is left to train on: data.validation holds out all {len(held)} samples; lower it")

@@ -28,7 +28,8 @@ def user_error(error: BaseException) -> ConfigError | None:
     for frame, _ in frames:
         for entry in user_entries():
             if isinstance(frame.f_locals.get("self"), entry.cls):
-                return ConfigError(f"{place(entry)}: {frame.f_code.co_name} ended with {what}")
+                method = frame.f_locals.get("method", frame.f_code.co_name)
+                return ConfigError(f"{place(entry)}: {method} ended with {what}")
     return user_error(error.__cause__) if error.__cause__ is not None else None
 
 

@@ -15,11 +15,12 @@ from dlcli.config.doctor import diagnose
 from dlcli.config.schema import Config
 from dlcli.data.dataset import Access
 from dlcli.experiment import opening
-from dlcli.experiment.assemble import Splits, assemble, load_data
+from dlcli.experiment.assemble import Splits, assemble, build_network, load_data
 from dlcli.experiment.plugins import load_components
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.session import Note, Outcome, Session, View
 from dlcli.experiment.stop import Stop
+from dlcli.experiment.trial import rehearse
 from dlcli.runs import Run
 
 LARGE = 1000.0
@@ -77,6 +78,7 @@ def train(
     splits = load_data(config, access)
     diagnose(config, splits.info).check()
     _advise(splits, note)
+    rehearse(config, lambda: build_network(config, splits.info), *splits.train)
     experiment = assemble(config, splits, where.threads)
     if earlier is not None and where.run_dir is None:
         note(f"same config as {earlier.path}: will give the same bits; --resume shows its result")

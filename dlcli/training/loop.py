@@ -131,7 +131,7 @@ class Trainer:
     def running(self) -> dict[str, float]:
         """Every metric over the running epoch so far."""
         sums = self.state.partial
-        return {name: metric.value(sums[name]) for name, metric in self.metrics.items() if name in sums}
+        return {name: float(metric.value(sums[name])) for name, metric in self.metrics.items() if name in sums}
 
     def _step(self, batches: Iterator[Pair]) -> StepDone:
         s, lr = self.state, self.lr()
@@ -151,7 +151,7 @@ class Trainer:
         s, (x, y) = self.state, batch
         self.network.draws.step = s.epoch * len(self.batches) + s.batch  # what dropout draws from, with the seed
         outputs = self.network.forward(x, training=True)
-        loss = self.loss.forward(outputs, y)
+        loss = float(self.loss.forward(outputs, y))
         for name, metric in self.metrics.items():
             s.add(name, metric.sums(outputs, y))
         self.network.backward(self.loss.backward())

@@ -105,3 +105,80 @@ def test_a_parameter_that_no_checkpoint_can_hold_fails_before_training(cli: Cli,
 """
     cli.write("boom.py", (cli.folder / "boom.py").read_text() + setup)
     assert "Boom: declares a parameter" in cli("check", *given, code=3).err
+
+
+LAYER = """
+    def forward(self, x, training):
+        return x
+
+    def backward(self, dy):
+        return dy
+"""
+
+LOSS = """
+    def forward(self, y_pred, y_true):
+        self.shape, self.y = y_pred.shape, y_pred
+        return 0.0
+
+    def backward(self):
+        return np.zeros_like(self.y)
+"""
+
+METRIC = """
+    def sums(self, outputs, targets):
+        return np.array([1.0, 2.0])
+
+    def value(self, sums):
+        return np.float32(sums[0] / sums[1])
+"""
+
+KINDS = {"layer": (LAYER, "layers", "Layer"), "loss": (LOSS, "losses", "Loss"), "metric": (METRIC, "metrics", "Metric")}
+
+RETURNED = [
+    ("layer", "return x", "return x[:, :32]", "forward gave shape (4, 32), expected real numbers of shape (4, 64)"),
+    ("layer", "return x", "pass", "forward gave None"),
+    ("layer", "return x", "return x if training else None", "forward gave None"),
+    ("layer", "return x", "return x > 0", "forward gave bool shape (4, 64)"),
+    ("layer", "return x", "return x * 1j", "forward gave complex64 shape (4, 64)"),
+    ("layer", "return dy", "pass", "backward gave None"),
+    ("layer", "return dy", "return dy.sum(0)", "backward gave shape (64,)"),
+    ("loss", "return 0.0", "pass", "forward gave None, expected a number"),
+    ("loss", "return 0.0", "return y_pred", "forward gave shape (4, 10), expected a number"),
+    ("loss", "return np.zeros_like(self.y)", "pass", "backward gave None"),
+    ("loss", "return np.zeros_like(self.y)", "return self.y[0]", "backward gave shape (10,)"),
+    ("metric", "return np.array([1.0, 2.0])", "return 1.0", "sums gave 1.0, expected a vector of numbers"),
+    ("metric", "return np.array([1.0, 2.0])", "pass", "sums gave None"),
+    ("metric", "return np.float32(sums[0] / sums[1])", "return 'good'", "value gave 'good', expected a number"),
+    ("metric", "sums(self, outputs, targets)", "sums(self)", "sums ended with TypeError: Odd.sums() takes"),
+]
+
+
+def odd(cli: Cli, kind: str, old: str = "", new: str = "") -> tuple[str, ...]:
+    """A config with a component of that kind, in which a text is replaced."""
+    body, registry, base = KINDS[kind]
+    head = f"import numpy as np\n\nimport dlcli\n\n\n@dlcli.{registry}.register\nclass Odd(dlcli.{base}):\n"
+    assert old in body
+    cli.write("odd.py", head + body.removeprefix("\n").replace(old, new))
+    place = {
+        "layer": ("  - ReLU\n", "  - Odd\n"),
+        "loss": ("loss: CrossEntropyLoss", "loss: Odd"),
+        "metric": ("[accuracy]", "[accuracy, Odd]"),
+    }[kind]
+    cli.shipped("digits", place, ("epochs: 20", "epochs: 1"), to="odd.yaml")
+    return ("odd.yaml", "--code", "odd.py")
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "message"), RETURNED)
+def test_what_a_component_returns_is_checked_before_the_run_begins(
+    cli: Cli, kind: str, old: str, new: str, message: str
+) -> None:
+    ended = cli("train", *odd(cli, kind, old, new), code=3)
+    assert ended.lines[-1].startswith(f"error: odd.py:6 (class Odd): {message}")
+    assert not (cli.folder / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_works_is_left_alone(cli: Cli, kind: str) -> None:
+    given = odd(cli, kind)
+    run = cli.train(*given)
+    assert cli("eval", run, "--code", "odd.py", "--json").json["metrics"]
