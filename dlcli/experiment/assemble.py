@@ -18,7 +18,7 @@ from dlcli.core.options import options
 from dlcli.core.rng import stream
 from dlcli.data.batches import Batches, Normalizer, split_validation
 from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
-from dlcli.experiment.trial import check_data
+from dlcli.experiment.arrays import check_data
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.training.evaluate import Evaluation, Evaluator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from dlcli.config.schema import Config
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, quote
 from dlcli.core.registry import Entry
-from dlcli.data.dataset import Loaded
 from dlcli.experiment.blame import place, user_entries
 from dlcli.nn.network import Network, walk
 from dlcli.optim.schedule import Span
@@ -27,7 +26,7 @@ def rehearse(config: Config, build: Callable[[], Network], inputs: Array, target
     `build` makes a network to be thrown away; without components of a user's nothing is built and computed.
     """
     components = (*config.model, config.loss, config.optimizer, *([config.schedule] if config.schedule else []))
-    if not any(_own(part) for c in (*components, *config.metrics) for part in c.walk()):
+    if not any(own(part) for c in (*components, *config.metrics) for part in c.walk()):
         return
     network = build()
     x, y = inputs[:ROWS].astype(network.dtype), targets[:ROWS]
@@ -47,40 +46,11 @@ def rehearse(config: Config, build: Callable[[], Network], inputs: Array, target
             sums = _sums(metric, _call(measure, "sums", outputs, y))
             _number(metric, "value", _call(measure, "value", sums))
         dy = loss.backward()
-        _expect(_own(config.loss), "backward", dy, outputs.shape)
+        _expect(own(config.loss), "backward", dy, outputs.shape)
         network.backward(dy)
         if config.schedule is not None:
             _number(config.schedule, "lr", _call(config.schedule.build(), "lr", 0, Span(optimizer.lr, 1, 1)))
         optimizer.step(optimizer.lr)
-
-
-def check_data(component: Component, loaded: Any) -> None:
-    """ConfigError where a user's data set gives other arrays than training can use."""
-    entry = _own(component)
-    if entry is None:
-        return
-    if not isinstance(loaded, Loaded):
-        raise ConfigError(f"{place(entry)}: load gave {_kind(loaded)}, expected a Loaded")
-    for name, samples in (("train", loaded.train), ("test", loaded.test)):
-        if samples is not None:
-            for problem in _wrong_samples(loaded, *samples):
-                raise ConfigError(f"{place(entry)}: load gave {name} {problem}")
-
-
-def _wrong_samples(loaded: Loaded, x: Any, y: Any) -> Iterator[str]:
-    """What is wrong with one split."""
-    info = loaded.info
-    wanted = info.input_shape
-    if not isinstance(x, np.ndarray) or x.dtype.kind not in "buif" or x.shape[1:] != wanted:
-        yield f"inputs of {_kind(x)}, expected an array of numbers of shape (N, {', '.join(map(str, wanted or ()))})"
-    if not isinstance(y, np.ndarray) or y.shape != (len(x), *info.target_shape):
-        yield f"targets of {_kind(y)}, expected an array of shape {(len(x), *info.target_shape)}"
-    if info.classes is None:
-        if y.dtype.kind not in "uif":
-            yield f"targets of type {y.dtype}, expected numbers"
-    elif y.dtype.kind not in "ui" or (y.size and not 0 <= y.min() <= y.max() < info.classes):
-        values = f" from {y.min()} to {y.max()}" if y.size and y.dtype.kind in "uif" else ""
-        yield f"targets of type {y.dtype}{values}, expected whole numbers from 0 to {info.classes - 1}"
 
 
 def _call(self: Any, method: str, *arguments: Any) -> Any:
@@ -88,7 +58,7 @@ def _call(self: Any, method: str, *arguments: Any) -> Any:
     return getattr(self, method)(*arguments)
 
 
-def _own(component: Component) -> Entry[Any] | None:
+def own(component: Component) -> Entry[Any] | None:
     """The entry of a component that a user brought."""
     return next((e for e in user_entries() if e.cls is component.cls), None)
 
@@ -112,24 +82,24 @@ def _watch(entry: Entry[Any], layer: Any, rows: int) -> None:
 def _expect(entry: Entry[Any] | None, method: str, got: Any, shape: tuple[int, ...]) -> None:
     fits = isinstance(got, np.ndarray) and got.shape == shape and got.dtype.kind == "f"
     if entry is not None and not fits:
-        raise ConfigError(f"{place(entry)}: {method} gave {_kind(got)}, expected real numbers of shape {shape}")
+        raise ConfigError(f"{place(entry)}: {method} gave {kind(got)}, expected real numbers of shape {shape}")
 
 
 def _number(component: Component, method: str, got: Any) -> None:
     """Check that a result is one real number, finite or not."""
-    entry = _own(component)
+    entry = own(component)
     if entry is not None and (np.ndim(got) or np.asarray(got).dtype.kind not in "uif"):
-        raise ConfigError(f"{place(entry)}: {method} gave {_kind(got)}, expected a number")
+        raise ConfigError(f"{place(entry)}: {method} gave {kind(got)}, expected a number")
 
 
 def _sums(component: Component, got: Any) -> Array:
-    entry = _own(component)
+    entry = own(component)
     if entry is not None and (np.ndim(got) != 1 or np.asarray(got).dtype.kind not in "uif"):
-        raise ConfigError(f"{place(entry)}: sums gave {_kind(got)}, expected a vector of numbers")
+        raise ConfigError(f"{place(entry)}: sums gave {kind(got)}, expected a vector of numbers")
     return np.asarray(got, np.float64)
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
     """What a value is, in words."""
     if isinstance(value, np.ndarray):
         numbers = "" if value.dtype.kind == "f" else f"{value.dtype} "

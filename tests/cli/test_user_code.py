@@ -182,3 +182,75 @@ def test_what_works_is_left_alone(cli: Cli, kind: str) -> None:
     given = odd(cli, kind)
     run = cli.train(*given)
     assert cli("eval", run, "--code", "odd.py", "--json").json["metrics"]
+
+
+DATA = """
+    def info(self, seed):
+        return DataInfo((3,), 2, (), 40, 0)
+
+    def load(self, seed, access):
+        rng = np.random.default_rng(seed)
+        x, y = rng.standard_normal((40, 3)), rng.integers(0, 2, 40)
+        return Loaded(self.info(seed), Samples(x, y), None, {})
+"""
+
+LOADED = [
+    ("Samples(x, y)", "Samples(x, y[:30])", "train targets of int64 shape (30,), expected an array of shape (40,)"),
+    ("Samples(x, y)", "Samples(x, y + 1)", "train targets from 1 to 2, expected 0 to 1"),
+    ("Samples(x, y)", "Samples(x, y * 1.0)", "train targets of type float64, expected whole numbers, the classes"),
+    ("Samples(x, y)", "Samples(x[:, :2], y)", "train inputs of shape (40, 2), expected an array of numbers, each row"),
+    ("Samples(x, y)", "Samples(x[:9], y[:9])", "train inputs of shape (9, 3), expected 40 rows as info says"),
+    ("Samples(x, y)", "Samples(x.tolist(), y)", "train inputs of [["),
+    ("return Loaded(self.info(seed), Samples(x, y), None, {})", "return x, y", "(array("),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [("x", "x", ""), *LOADED])
+def test_the_arrays_of_a_data_set_are_checked(cli: Cli, old: str, new: str, message: str) -> None:
+    head = "import numpy as np\nfrom dlcli import Dataset, datasets\nfrom dlcli.data.dataset import *\n\n\n"
+    cli.write("mine.py", f"{head}@datasets.register\nclass Mine(Dataset):{DATA.replace(old, new)}")
+    text = "data: {dataset: Mine, batch_size: 8}\nmodel: [Linear: {out_features: 2}]\nloss: CrossEntropyLoss\n"
+    cli.write("m.yaml", text + "optimizer: {SGD: {lr: 0.1}}\ntrain: {epochs: 1}\n")
+    ended = cli("train", "m.yaml", "--code", "mine.py", code=3 if message else 0)
+    if message:
+        assert ended.lines[-1].startswith(f"error: mine.py:6 (class Mine): load gave {message}")
+
+
+OPTIMIZER = """
+import numpy as np
+
+import dlcli
+
+
+@dlcli.optimizers.register
+class Mine(dlcli.Optimizer):
+    def update(self, part, lr):
+        part.w -= lr * part.g.reshape(2, -1)
+
+
+@dlcli.schedules.register
+class Odd(dlcli.Schedule):
+    def value(self, step, span):
+        return np.full(2, span.lr)
+"""
+
+
+def test_an_optimizer_and_a_schedule_are_tried_too(cli: Cli) -> None:
+    cli.write("mine.py", OPTIMIZER)
+    cli.shipped("digits", ("SGD: {lr: 0.05, momentum: 0.9}", "Mine: {lr: 0.05}"), to="o.yaml")
+    cli.shipped("digits", ("metrics:", "schedule: Odd\nmetrics:"), to="s.yaml")
+    ended = cli("train", "o.yaml", "--code", "mine.py", code=3)
+    assert ended.lines[-1].startswith("error: mine.py:10: Mine.update raised ValueError: ")
+    ended = cli("train", "s.yaml", "--code", "mine.py", code=3)
+    assert ended.lines[-1] == "error: mine.py:13 (class Odd): lr gave shape (2,), expected a number"
+    assert not (cli.folder / "runs").exists()
+
+
+def test_the_trial_leaves_the_bits_of_a_run_alone(cli: Cli) -> None:
+    # A metric that measures nothing brings the trial into a run of built-in layers, dropout among them.
+    given = odd(cli, "metric")
+    cli.shipped("digits", ("  - ReLU\n", "  - ReLU\n  - Dropout: {p: 0.5}\n"), ("epochs: 20", "epochs: 1"), to="d.yaml")
+    tried = (cli.folder / "d.yaml").read_text().replace("[accuracy]", "[accuracy, Odd]")
+    cli.write("t.yaml", tried)
+    plain = cli("train", "d.yaml", "--json").json["metrics"]
+    assert plain.items() <= cli("train", "t.yaml", *given[1:], "--json").json["metrics"].items()
