@@ -51,7 +51,10 @@ def _setup(inner: Callable[..., Shape]) -> Callable[..., Shape]:
     @functools.wraps(inner)
     def setup(self: Layer, in_shape: Shape) -> Shape:
         self.specs = []
-        self.out_shape = tuple(inner(self, tuple(in_shape)))
+        out_shape = tuple(inner(self, tuple(in_shape)))
+        if not all(isinstance(size, (int, np.integer)) for size in out_shape):
+            raise ShapeError(f"{type(self).__name__}: setup gave shape {out_shape}, expected whole numbers; use //")
+        self.out_shape = out_shape
         self.in_shape = tuple(in_shape)
         declared = [s.name for s in self.specs]
         for name in as_mapping(self.init):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from commandline import Cli
+from reliability.processes import PACKAGE
 
 BOOM = """
 import sys
@@ -254,3 +255,34 @@ def test_the_trial_leaves_the_bits_of_a_run_alone(cli: Cli) -> None:
     cli.write("t.yaml", tried)
     plain = cli("train", "d.yaml", "--json").json["metrics"]
     assert plain.items() <= cli("train", "t.yaml", *given[1:], "--json").json["metrics"].items()
+
+
+def test_a_shape_of_floats_fails_before_training(cli: Cli) -> None:
+    given = boom(cli, "pass")
+    text = (cli.folder / "boom.py").read_text()
+    cli.write("boom.py", f"{text}\n    def setup(self, in_shape):\n        return (in_shape[0] / 2,)\n")
+    assert "Boom: setup gave shape (32.0,), expected whole numbers; use //" in cli("check", *given, code=3).err
+
+
+def test_a_mistake_in_an_installed_package_or_a_plain_class_has_its_place_too(cli: Cli) -> None:
+    boom(cli, "np.foo")
+    site = cli.folder / "site"
+    (site / "booms-1.0.dist-info").mkdir(parents=True)
+    (cli.folder / "boom.py").rename(site / "booms.py")
+    (site / "booms-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: booms\nVersion: 1.0\n")
+    (site / "booms-1.0.dist-info" / "entry_points.txt").write_text("[dlcli.components]\nbooms = booms\n")
+    ended = cli.real("train", "b.yaml", code=3, env={"PYTHONPATH": f"{site}:{PACKAGE}"})
+    assert ended.lines[-1].startswith("error: site/booms.py:15: Boom.forward raised AttributeError: ")
+    plain = "import dlcli\n\n\n@dlcli.layers.register\nclass Boom:\n    def forward(self):\n        pass\n\n"
+    cli.write("plain.py", plain + "    def backward(self, dy):\n        return dy\n")
+    ended = cli("train", "b.yaml", "--code", "plain.py", code=3)
+    assert ended.lines[-1].startswith("error: plain.py:4 (class Boom): forward ended with TypeError: Boom.forward()")
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_an_exit_in_validation_ends_the_run_with_any_number_of_threads(cli: Cli, threads: str) -> None:
+    given = boom(cli, "if not training and Boom.calls > 9: sys.exit(0)")
+    given = (*given, "--set", "data.validation=1200", "--threads", threads)
+    ended = cli("train", *given, "--run-dir", "here", code=3)
+    assert ended.lines[-1] == "error: boom.py:15: Boom.forward raised SystemExit: 0"
+    assert json.loads((cli.folder / "here" / "run.json").read_text())["status"] == "failed"
