@@ -173,7 +173,11 @@ class Layer(Scratch, metaclass=Checked):
         """Draw the first values of every parameter, each from its own stream."""
         for i, s in enumerate(self.specs):
             rng = stream(seed, purpose, *indices, i)
-            np.copyto(self.params[s.name], s.initializer.draw(s.shape, *s.fans, rng), casting="same_kind")
+            drawn = np.asarray(s.initializer.draw(s.shape, *s.fans, rng))
+            if drawn.shape not in (s.shape, ()) or drawn.dtype.kind not in "uif":
+                got = f"{type(s.initializer).__name__}: draw gave {drawn.dtype} of shape {drawn.shape}"
+                raise ConfigError(f"{got}, expected real numbers of shape {s.shape}")
+            np.copyto(self.params[s.name], drawn, casting="same_kind")
 
     def rng(self) -> np.random.Generator:
         """The stream of this layer at this step."""

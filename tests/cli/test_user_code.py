@@ -286,3 +286,14 @@ def test_an_exit_in_validation_ends_the_run_with_any_number_of_threads(cli: Cli,
     ended = cli("train", *given, "--run-dir", "here", code=3)
     assert ended.lines[-1] == "error: boom.py:15: Boom.forward raised SystemExit: 0"
     assert json.loads((cli.folder / "here" / "run.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "got"), [("np.ones((3, 3))", "float64 of shape (3, 3)"), ("None", "object of shape ()")]
+)
+def test_what_an_initializer_draws_is_checked(cli: Cli, drawn: str, got: str) -> None:
+    head = "import numpy as np\nimport dlcli\n\n\n@dlcli.initializers.register\nclass Mine(dlcli.Initializer):\n"
+    cli.write("mine.py", f"{head}    def draw(self, shape, fan_in, fan_out, rng):\n        return {drawn}\n")
+    ended = cli("train", cli.shipped("digits"), "--code", "mine.py", "--set", "model.1.Linear.init=Mine", code=3)
+    assert ended.lines[-1] == f"error: Mine: draw gave {got}, expected real numbers of shape (64, 64)"
+    assert not (cli.folder / "runs").exists()
