@@ -56,7 +56,7 @@ def _guarded() -> int:
 def _judged(error: BaseException) -> int:
     """The exit code of what no class of errors stands for: a mistake in the user's code, the system's, or a bug."""
     from dlcli.cli import render
-    from dlcli.experiment.blame import user_error
+    from dlcli.core.blame import user_error
 
     own = user_error(error)
     if own is not None:

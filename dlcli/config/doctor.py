@@ -13,6 +13,7 @@ from dlcli.config.memory import check_memory
 from dlcli.config.schema import NAME, NAME_WORDS, Config
 from dlcli.config.targets import wanted_targets
 from dlcli.config.yamlfile import dotted
+from dlcli.core.blame import refusal
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.options import Length
 from dlcli.data.dataset import DataInfo, Dataset
@@ -176,7 +177,7 @@ def _shapes(found: Diagnosis) -> None:
             before, shape = shape, tuple(layer.setup(shape))
         except Exception as error:  # a user's setup may raise anything
             path = error.path if isinstance(error, ShapeError) else ()
-            found.problem(_inside(component, path).inside, f"{error}{_chain(found)}")
+            found.problem(_inside(component, path).inside, f"{refusal(error)}{_chain(found)}")
             return
         learns = learns or layer.learns()
         found.shapes.append(LayerShape(component, before, shape, _parameters(layer)))

@@ -14,6 +14,7 @@ from annotated_types import Len
 from dlcli.config.components import Component
 from dlcli.config.yamlfile import Document, Mark, Path, dotted
 from dlcli.core import annotations as ann
+from dlcli.core.blame import refusal
 from dlcli.core.errors import ConfigError, quote, suggest
 from dlcli.core.options import MISSING, Option, options
 from dlcli.core.registry import Entry, Registry
@@ -230,5 +231,5 @@ class Reader:
         try:
             component.build()
         except Exception as error:  # a user's constructor may raise anything
-            return self.problem(inside, str(error) or f"cannot be built: {type(error).__name__}")
+            return self.problem(inside, refusal(error))
         return component

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from dlcli.config.components import Component
+from dlcli.core.blame import place
 from dlcli.core.errors import ConfigError
 from dlcli.data.dataset import Loaded
-from dlcli.experiment.blame import place
 from dlcli.experiment.trial import kind, own
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from dlcli.config.components import Component
 from dlcli.config.schema import Config
 from dlcli.core.arena import Array
+from dlcli.core.blame import place, user_entries
 from dlcli.core.errors import ConfigError, quote
 from dlcli.core.registry import Entry
-from dlcli.experiment.blame import place, user_entries
 from dlcli.nn.network import Network, walk
 from dlcli.optim.schedule import Span
 

@@ -297,3 +297,15 @@ def test_what_an_initializer_draws_is_checked(cli: Cli, drawn: str, got: str) ->
     ended = cli("train", cli.shipped("digits"), "--code", "mine.py", "--set", "model.1.Linear.init=Mine", code=3)
     assert ended.lines[-1] == f"error: Mine: draw gave {got}, expected real numbers of shape (64, 64)"
     assert not (cli.folder / "runs").exists()
+
+
+def test_a_mistake_in_a_constructor_or_in_setup_has_both_places(cli: Cli) -> None:
+    for method, where in {"__init__(self)": "model.2", "setup(self, in_shape)": "model.2.Boom"}.items():
+        given = boom(cli, "pass")
+        text = (cli.folder / "boom.py").read_text()
+        for statement, message in {
+            "np.foo": f"boom.py:22: Boom.{method.split('(')[0]} raised AttributeError: module 'numpy' has no",
+            "raise ValueError('k must be odd')": "k must be odd",
+        }.items():
+            cli.write("boom.py", f"{text}\n    def {method}:\n        {statement}\n")
+            assert cli("check", *given, code=3).err.startswith(f"error: b.yaml:11:5: {where}: {message}")

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from dlcli.core.errors import ConfigError
+from dlcli.core.errors import ConfigError, DlcliError
 from dlcli.core.registry import Entry, Registry
 
 
@@ -31,6 +31,13 @@ def user_error(error: BaseException) -> ConfigError | None:
                 method = frame.f_locals.get("method", frame.f_code.co_name)
                 return ConfigError(f"{place(entry)}: {method} ended with {what}")
     return user_error(error.__cause__) if error.__cause__ is not None else None
+
+
+def refusal(error: Exception) -> str:
+    """What an exception from a component says of its options or shapes: its own words, or else the mistake's place."""
+    deliberate = isinstance(error, (DlcliError, ValueError)) and str(error)
+    own = None if deliberate else user_error(error)
+    return own.problems[0] if own is not None else str(error) or f"cannot be built: {type(error).__name__}"
 
 
 def user_entries() -> Iterator[Entry[Any]]:
