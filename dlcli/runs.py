@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dlcli import records
-from dlcli.core import fsio
+from dlcli.core import fsio, records
 from dlcli.core.errors import BusyError, CheckpointError, OutputError, quote, suggest
 from dlcli.core.lock import RunLock, is_locked
 from dlcli.training import journal

@@ -38,7 +38,7 @@ def list_(
         return
     keys = list(dict.fromkeys(key for row in rows for key in row.set))
     tested = any(row.test for row in rows)
-    headers = ["run", "status", *keys, "best", "time", "loss", *(["test"] if tested else [])]
+    headers = ["run", "status", *keys, "best", "time", "curve", *(["test"] if tested else [])]
     cells = []
     for row in rows:
         best = row.best
@@ -55,7 +55,7 @@ def list_(
             ]
         )
     render.out(table(headers, cells, align="l" * len(headers)))
-    show.next_("runs", "show", rows[-1].run.path)
+    show.next_("runs", "show", rows[-1 if sort == "start" else 0].run.path)  # the newest, else the first, which is best
 
 
 def _test(opened: list[dict[str, Any]]) -> str:

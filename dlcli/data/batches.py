@@ -13,7 +13,6 @@ from dlcli.core.errors import DataError
 from dlcli.core.rng import stream
 from dlcli.data.dataset import Samples
 
-
 ROUNDING = 1e-12
 """A deviation below this share of the mean is what rounding leaves of a constant."""
 

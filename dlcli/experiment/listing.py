@@ -12,8 +12,9 @@ from dlcli.config.resolved import differences, flow
 from dlcli.config.yamlfile import parse
 from dlcli.core import fsio
 from dlcli.core.errors import CheckpointError, DlcliError, UsageError, quote, suggest
+from dlcli.core.records import figures
+from dlcli.core.registry import Registry
 from dlcli.experiment.session import Note
-from dlcli.records import figures
 from dlcli.runs import Run
 from dlcli.training import checkpoint
 from dlcli.training.metrics import metrics
@@ -170,16 +171,27 @@ def _at(config: Any, key: str) -> Any:
 
 def _sorted(rows: list[Row], key: str) -> list[Row]:
     """Ascending, but figures with the best first; runs without the value stand last."""
+    keys = {name for row in rows for name in row.set}
+    # The name of a component may be left out: optimizer.lr is optimizer.SGD.lr and optimizer.Adam.lr.
+    meant = [name for name in sorted(keys) if key in (name, _without_components(name))]
 
     def value(row: Row) -> Any:
         known = {"start": row.started, "seconds": row.seconds, "best": (row.best or {}).get("value")}
-        return known.get(key, row.metrics.get(key, row.set.get(key)))
+        of_config = next((row.set[name] for name in meant if row.set[name] is not None), None)
+        return known.get(key, row.metrics.get(key, of_config))
 
     if rows and all(value(row) is None for row in rows):
-        names = ["start", "seconds", "best", *rows[0].metrics, *rows[0].set]
+        names = {"start", "seconds", "best", *(name for row in rows for name in row.metrics), *keys}
+        if key in names or meant:
+            raise UsageError(f"--sort: {quote(key)} is not known, or not finite, in any run; sort by another")
         raise UsageError(f"--sort: no run has {quote(key)}; {suggest(key, names)}")
     have, have_not = [r for r in rows if value(r) is not None], [r for r in rows if value(r) is None]
     figure = have[0].best["metric"] if key == "best" and have and have[0].best else key
     descending = _highest_is_best(str(figure))
     numbers = all(isinstance(value(r), (int, float)) for r in have)
     return sorted(have, key=value if numbers else lambda r: str(value(r)), reverse=descending) + have_not
+
+
+def _without_components(key: str) -> str:
+    """A config key without the names of components in it: `optimizer.lr` for `optimizer.SGD.lr`."""
+    return ".".join(part for part in key.split(".") if not any(part in registry for registry in Registry.all.values()))

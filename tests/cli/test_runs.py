@@ -40,7 +40,7 @@ def test_list_has_the_documented_shape_and_order(cli: Cli, sweep: list[str]) -> 
 
 def test_list_shows_what_differs(cli: Cli, sweep: list[str]) -> None:
     lines = cli("runs", "list").out.splitlines()
-    assert lines[0].split() == ["run", "status", "optimizer.SGD.lr", "best", "time", "loss"]
+    assert lines[0].split() == ["run", "status", "optimizer.SGD.lr", "best", "time", "curve"]
     assert [line.split()[0] for line in lines[1:]] == [Path(run).name for run in sweep]
     assert [line.split()[2] for line in lines[1:]] == ["0.01", "0.1", "0.03"]
     chosen = cli("runs", "list", sweep[1], "--json").json["runs"]
@@ -52,7 +52,10 @@ def test_sort(cli: Cli, sweep: list[str]) -> None:
         return [row["run"] for row in cli("runs", "list", "--sort", key, "--json").json["runs"]]
 
     assert order("optimizer.SGD.lr") == [sweep[0], sweep[2], sweep[1]]
+    assert order("optimizer.lr") == order("optimizer.SGD.lr")
     assert order("start") == sweep
+    assert cli("runs", "list").lines == [f"next   dlcli runs show {sweep[-1]}"]
+    assert cli("runs", "list", "--sort", "best").lines == [f"next   dlcli runs show {order('best')[0]}"]
     best = [row["best"]["value"] for row in cli("runs", "list", "--sort", "best", "--json").json["runs"]]
     assert best == sorted(best)
     assert order("val.r2") == order("val.loss")
@@ -64,6 +67,15 @@ def test_the_best_run_stands_first_whichever_way_is_better(cli: Cli, digits: Pat
     (first, last) = cli("runs", "list", "--sort", "best", "--json").json["runs"]
     assert first["run"] == str(digits)
     assert first["best"]["value"] > last["best"]["value"]
+
+
+def test_no_run_has_a_finite_best(cli: Cli, digits: Path) -> None:
+    summary = cli.folder / digits / "summary.json"
+    found = json.loads(summary.read_text())
+    summary.write_text(json.dumps({**found, "best": {**found["best"], "value": None}}))
+    ended = cli("runs", "list", "--sort", "best", code=2)
+    assert ended.err == "error: --sort: 'best' is not known, or not finite, in any run; sort by another\n"
+    assert len(cli("runs", "list").out.splitlines()) == 2
 
 
 def test_a_damaged_run_does_not_hide_the_others(cli: Cli, sweep: list[str]) -> None:

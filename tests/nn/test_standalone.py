@@ -11,12 +11,12 @@ import pytest
 from registered import of, rows
 
 from dlcli.core.errors import ShapeError
-from dlcli.nn.standalone import manual_seed
 from dlcli.nn.layers.dropout import Dropout
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
 from dlcli.nn.layers.sequential import Sequential
 from dlcli.nn.layers.tanh import Tanh
+from dlcli.nn.standalone import manual_seed
 
 each_layer = pytest.mark.parametrize(("name", "example"), rows("layers"))
 
