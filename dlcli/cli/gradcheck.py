@@ -30,7 +30,9 @@ def gradcheck(
     all_: Annotated[bool, typer.Option("--all", help="Check every registered layer and loss on its examples.")] = False,
     code: common.CodeOption = None,
     set_: common.SetOption = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seeds the values and directions.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**64 - 1, metavar="N", help="Seeds the values and directions.")
+    ] = 0,
     threshold: Annotated[
         float, typer.Option("--threshold", metavar="T", help="The largest relative error that passes.")
     ] = 1e-5,
@@ -109,11 +111,14 @@ def _text(report: Report) -> str:
     )
     body = table(headers, [row[:width] for row in rows], align="llllrlr"[:width])
     stricter = ", by the complex step stricter" if any(r.method == "complex" for r in report.rows) else ""
-    return f"{body}\n\n{verdict}: {counts}; threshold {report.threshold:g}{stricter}"
+    counts = f": {counts}" if counts else ""
+    return f"{body}\n\n{verdict}{counts}; threshold {report.threshold:g}{stricter}"
 
 
 def _failure(row: Row) -> str:
-    """What is wrong with one gradient, in one line."""
+    """What is wrong with one gradient, or with the layer itself, in one line."""
+    if row.method == "contract":
+        return f"gradcheck: {row.layer}: {row.hint or row.tensor}"
     parts = [f"gradcheck: {row.layer}: {row.tensor}: relative error {row.error:.1e}, expected <= {row.threshold:g}"]
     if row.worst is not None and row.analytic is not None and row.numeric is not None:
         index = ", ".join(map(str, row.worst))

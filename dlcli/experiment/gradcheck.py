@@ -19,6 +19,9 @@ from dlcli.nn.loss import Loss, losses
 BATCH = 4
 """Samples in a check; more of them cross more kinks and tell nothing new."""
 
+MAX_AXES = 32
+"""More axes than a sample has ever had, and fewer than NumPy's own limit."""
+
 SHAPE = (5,)
 """The sample on which a component without examples of its own is checked."""
 
@@ -97,6 +100,6 @@ def _shape(text: str) -> tuple[int, ...]:
         shape = tuple(int(part) for part in text.split(","))
     except ValueError:
         shape = ()
-    if not shape or min(shape) < 1:
+    if not shape or min(shape) < 1 or max(shape) >= 1 << 31 or len(shape) > MAX_AXES:
         raise UsageError(f"--input: got {quote(text)}, expected sizes of one sample such as 2,8,8")
     return shape

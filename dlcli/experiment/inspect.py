@@ -119,12 +119,13 @@ def describe(registry: Registry[Any], entry: Entry[Any]) -> dict[str, Any]:
         }
         for o in component_options(entry, registry)
     ]
+    written = (yaml_entry({entry.name: e.options} if e.options else entry.name) for e in entry.cls.examples)
     return {
         "kind": registry.kind,
         "name": entry.name,
         "doc": inspect.getdoc(entry.cls) or "",
         "options": options,
-        "examples": [yaml_entry({entry.name: e.options} if e.options else entry.name) for e in entry.cls.examples],
+        "examples": list(dict.fromkeys(written)),
         "source": _relative(entry.source),
         "origin": entry.origin,
     }
