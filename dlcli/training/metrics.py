@@ -33,8 +33,8 @@ class Metric(metaclass=Checked):
         raise NotImplementedError
 
     def value(self, sums: Array) -> float:
-        """The metric from the added sums; NaN where it is not defined."""
-        raise NotImplementedError
+        """The metric from the added sums, by default the first over the second; NaN where it is not defined."""
+        return ratio(sums[0], sums[1])
 
 
 metrics.base = Metric
@@ -65,9 +65,6 @@ class Accuracy(Metric):
     def sums(self, outputs: Array, targets: Array) -> Array:
         return np.array([np.count_nonzero(outputs.argmax(axis=1) == targets), len(targets)], np.float64)
 
-    def value(self, sums: Array) -> float:
-        return ratio(sums[0], sums[1])
-
 
 @metrics.register
 @dataclass(kw_only=True, eq=False)
@@ -86,9 +83,6 @@ class MeanSquaredError(Metric):
     def sums(self, outputs: Array, targets: Array) -> Array:
         return np.array([np.sum(np.square(outputs - targets, dtype=np.float64)), outputs.size], np.float64)
 
-    def value(self, sums: Array) -> float:
-        return ratio(sums[0], sums[1])
-
 
 @metrics.register
 @dataclass(kw_only=True, eq=False)
@@ -106,9 +100,6 @@ class MeanAbsoluteError(Metric):
 
     def sums(self, outputs: Array, targets: Array) -> Array:
         return np.array([np.sum(np.abs(outputs - targets), dtype=np.float64), outputs.size], np.float64)
-
-    def value(self, sums: Array) -> float:
-        return ratio(sums[0], sums[1])
 
 
 @metrics.register
