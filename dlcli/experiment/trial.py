@@ -43,7 +43,7 @@ def rehearse(config: Config, build: Callable[[], Network], inputs: Array, target
         _number(config.loss, "forward", _call(loss, "forward", outputs, y))
         for metric in config.metrics:
             measure = metric.build()
-            sums = _sums(metric, _call(measure, "sums", outputs, y))
+            sums = _sums(metric, _call(measure, "sums", loss.logits(outputs), y))
             _number(metric, "value", _call(measure, "value", sums))
         dy = loss.backward()
         _expect(own(config.loss), "backward", dy, outputs.shape)

@@ -71,6 +71,10 @@ class Loss(Scratch, metaclass=Checked):
         """The branch that the last forward took at every element; None for a loss without kinks."""
         return None
 
+    def logits(self, outputs: Array) -> Array:
+        """Scores (N, K) whose softmax are the probabilities of the classes: what metrics and predictions go by."""
+        return outputs
+
     def paired(self, y_pred: Any, y_true: Any) -> tuple[Array, Array]:
         """Both as arrays of numbers of one shape; ShapeError where the shapes differ."""
         y_pred, y_true = np.asarray(y_pred), np.asarray(y_true)

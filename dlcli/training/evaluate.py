@@ -31,7 +31,7 @@ class Evaluation:
     sums: dict[str, Array]
     values: dict[str, float]
     outputs: Array | None
-    """The network's outputs (N, *out_shape) in the order of the samples, where asked for."""
+    """The network's outputs, as the loss's `logits` give them, in the order of the samples, where asked for."""
 
 
 class Evaluator:
@@ -77,7 +77,8 @@ class Evaluator:
                 x, y = batches.gather(np.arange(start, min(start + BLOCK, self.count)))
                 outputs = network.forward(x, training=False)
                 total = float(loss.forward(outputs, y)) * len(y)
-                sums = {name: metric.sums(outputs, y) for name, metric in self.metrics.items()}
-            return total, sums, outputs.copy() if collect else None
+                scores = loss.logits(outputs)
+                sums = {name: metric.sums(scores, y) for name, metric in self.metrics.items()}
+            return total, sums, scores.copy() if collect else None
         finally:
             self.lanes.put(lane)

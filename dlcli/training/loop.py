@@ -152,8 +152,9 @@ class Trainer:
         self.network.draws.step = s.epoch * len(self.batches) + s.batch  # what dropout draws from, with the seed
         outputs = self.network.forward(x, training=True)
         loss = float(self.loss.forward(outputs, y))
+        scores = self.loss.logits(outputs)
         for name, metric in self.metrics.items():
-            s.add(name, metric.sums(outputs, y))
+            s.add(name, metric.sums(scores, y))
         self.network.backward(self.loss.backward())
         s.batch += 1
         return loss, len(y)
