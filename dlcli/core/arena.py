@@ -16,12 +16,25 @@ ALIGN = 64
 """Bytes; arrays that are kept from step to step start on a cache line."""
 
 
+def shaped(flat: Array, shape: tuple[int, ...]) -> Array:
+    """`flat` as an array of that shape; of images (N, C, H, W) the channels lie innermost in memory.
+
+    The shapes are PyTorch's everywhere; only here is it decided how four axes lie in memory. As N, H, W, C the
+    patches under a kernel are copied in runs of kernel width times channels, and a pixel's channels are one row of a
+    matrix: convolution, pooling and batch norm are matrix products and sums over rows, without a transposition.
+    """
+    if len(shape) != 4:
+        return flat.reshape(shape)
+    n, c, h, w = shape
+    return flat.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     """Zeros of that shape whose memory starts on a cache line."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     room = np.zeros(size + ALIGN, np.uint8)
     start = -room.ctypes.data % ALIGN
-    return room[start : start + size].view(dtype).reshape(shape)
+    return shaped(room[start : start + size].view(dtype), shape)
 
 
 class Scratch:
@@ -36,7 +49,7 @@ class Scratch:
         """An array whose content is arbitrary; a shorter batch gets the first rows of the longest one so far."""
         dtype = self.dtype if dtype is None else dtype
         if self.scratch is None:
-            return np.empty(shape, dtype)
+            return shaped(np.empty(math.prod(shape), dtype), shape)
         kept = self.scratch.get(name)
         if kept is None or kept.shape[1:] != shape[1:] or len(kept) < shape[0]:
             kept = self.scratch[name] = aligned(shape, dtype)
@@ -141,7 +154,7 @@ class Arena:
     def views(self, vector: Array) -> Views:
         """Named, shaped views into a vector laid out like `values`; a shorter one gives the views that it holds."""
         places = ((name, *self.slices[name]) for name in self.names)
-        return Views({name: vector[where].reshape(shape) for name, where, shape in places if where.stop <= len(vector)})
+        return Views({name: shaped(vector[where], shape) for name, where, shape in places if where.stop <= len(vector)})
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy named arrays into the values."""

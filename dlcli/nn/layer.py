@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -15,6 +16,7 @@ from dlcli.core.errors import ConfigError, quote
 from dlcli.core.options import Example, NonNegative
 from dlcli.core.registry import Registry
 from dlcli.core.rng import Draws, stream
+from dlcli.core.workers import Workers, lanes
 from dlcli.nn.initializers import Initializer, as_mapping, fans
 from dlcli.nn.standalone import guard
 
@@ -82,6 +84,7 @@ class Layer(Scratch, metaclass=Checked):
         self.out_shape: Shape | None = None
         self.needs_input_grad = True
         self.draws, self.index = Draws(0), 0
+        self.workers = Workers()
         self.rows: int | None = None  # of the last batch outside a network
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -147,6 +150,17 @@ class Layer(Scratch, metaclass=Checked):
                 len(shape) >= 2 if decays is None else decays,
             )
         )
+
+    def keep(self, name: str, value: Array) -> None:
+        """Announce, from `setup`, an array of `state`, which is saved but not trained, with its first value."""
+        self.state = Views({**self.state, name: np.asarray(value)})
+
+    def share(self, rows: int, size: int, work: Callable[[int, slice], None]) -> None:
+        """Call work(lane, its rows) for every lane of a batch whose rows have `size` numbers to work on.
+
+        The lanes run side by side where the network has threads: `work` must touch nothing that another lane writes.
+        """
+        self.workers.each(work, lanes(rows, size))
 
     def parameters(self, prefix: str) -> list[Parameter]:
         """The declared parameters as the arena takes them."""

@@ -14,6 +14,7 @@ from dlcli.core.arena import Arena, Array, Views
 from dlcli.core.errors import ConfigError, ShapeError, quote
 from dlcli.core.options import Count
 from dlcli.core.rng import Draws, Seed
+from dlcli.core.workers import Workers
 from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.sequential import Sequential
 
@@ -49,6 +50,7 @@ class Network:
         if np.dtype(dtype).kind not in "fc":
             raise ConfigError(f"Network: got dtype = {np.dtype(dtype)}, expected float32 or float64")
         self._rows: int | None = None  # of the last batch
+        self.workers = Workers()
         self.root = Sequential(layers=list(layers))
         self.root.needs_input_grad = False
         seen: dict[int, str] = {}
@@ -81,6 +83,13 @@ class Network:
                 for views in (self.arena.params, self.arena.gradients)
             )
             layer.bind(params, grads, dtype, self.draws, i)
+        self.use(self.workers)
+
+    def use(self, workers: Workers) -> None:
+        """Run the lanes of a batch on these threads; copies of the network do not."""
+        self.workers = workers
+        for _, layer in walk(self.root):
+            layer.workers = workers
 
     @property
     def layers(self) -> list[Layer]:
@@ -158,7 +167,7 @@ class Network:
         for _, layer in [("", self.root), *walk(self.root)]:
             memo |= {id(layer.params): Views(), id(layer.grads): Views(), id(layer.scratch): None}
             memo[id(layer.state)] = layer.state
-        return vars(self) | {"root": copy.deepcopy(self.root, memo)}
+        return vars(self) | {"root": copy.deepcopy(self.root, memo), "workers": Workers()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -50,7 +50,7 @@ def guard(cls: type[Layer]) -> None:
 def _setup(inner: Callable[..., Shape]) -> Callable[..., Shape]:
     @functools.wraps(inner)
     def setup(self: Layer, in_shape: Shape) -> Shape:
-        self.specs = []
+        self.specs, self.state = [], Views()
         out_shape = tuple(inner(self, tuple(in_shape)))
         if not all(isinstance(size, (int, np.integer)) for size in out_shape):
             raise ShapeError(f"{type(self).__name__}: setup gave shape {out_shape}, expected whole numbers; use //")
@@ -105,7 +105,7 @@ def _prepared(layer: Layer, x: Any, training: bool) -> Array:
     if x.ndim < 2 or not x.size:
         raise ShapeError(f"{name}: got x of shape {x.shape}, expected a batch (N, ...) with N >= 1")
     if layer.rows is None or layer.in_shape != x.shape[1:]:
-        before = [s[:2] for s in layer.specs]
+        before, state = [s[:2] for s in layer.specs], layer.state
         layer.setup(x.shape[1:])
         if layer.rows is None:
             layer.params = Views({s.name: np.zeros(s.shape) for s in layer.specs})
@@ -114,6 +114,8 @@ def _prepared(layer: Layer, x: Any, training: bool) -> Array:
             layer.reset(_seed, "standalone", layer.index)
         elif before != [s[:2] for s in layer.specs]:
             raise ShapeError(f"{name}: got x of shape {x.shape}, which needs other parameters; make a new layer")
+        else:
+            layer.state = state
     if training:
         layer.draws.step += 1
     return x

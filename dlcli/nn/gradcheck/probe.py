@@ -125,13 +125,14 @@ class Probe:
 
     def moved(self, name: str, where: Where, step: Array) -> Any:
         """L with `step` added to a part of one tensor."""
-        flat = self.tensors[name].reshape(-1)
-        before = flat[where].copy()
+        tensor = self.tensors[name]
+        before, flat = tensor.copy(), tensor.flatten()
         flat[where] += step
+        tensor[...] = flat.reshape(tensor.shape)
         try:
             return self.value()
         finally:
-            flat[where] = before
+            tensor[...] = before
 
     def gradients(self) -> dict[str, Array]:
         """dL/dtensor of every tensor by backward; BrokenError where they are incomplete or differ at a second run."""

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from dlcli.core.arena import Array
 from dlcli.core.options import example
 from dlcli.nn.layer import Layer, Shape, layers
@@ -28,11 +30,19 @@ class Flatten(Layer):
         return (math.prod(in_shape),)
 
     def forward(self, x: Array, training: bool) -> Array:
-        self.shape = x.shape
-        return x.reshape(len(x), -1)
+        self.shape, self.row_major = x.shape, x.flags.c_contiguous
+        if self.row_major:
+            return x.reshape(len(x), -1)
+        y = self.buffer("y", (len(x), math.prod(x.shape[1:])))
+        np.copyto(y.reshape(x.shape), x)
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return dy.reshape(self.shape)
+        if self.row_major:
+            return dy.reshape(self.shape)
+        dx = self.buffer("dx", self.shape)
+        np.copyto(dx, dy.reshape(self.shape))
+        return dx
 
     def flops(self) -> int:
         return 0
