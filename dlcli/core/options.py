@@ -12,6 +12,11 @@ from typing import Annotated, Any, NamedTuple
 from annotated_types import Ge, Gt, Lt
 
 Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Pair = Count | tuple[Count, Count]
+"""A size of an image: one number for height and width, or both."""
+Padding = Natural | tuple[Natural, Natural]
+"""Rows above and below, and columns on either side, of an image: one number for both, or both."""
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Decay = Annotated[float, Ge(0), Lt(1)]
@@ -52,6 +57,11 @@ class Length:
         if self.unit in ("%", "s"):
             return f"{number}%" if self.unit == "%" else f"{number} s"
         return f"{number} {self.unit}" + ("" if self.value == 1 else "s")
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a `Pair` or `Padding`."""
+    return (value, value) if isinstance(value, int) else value
 
 
 class Option(NamedTuple):

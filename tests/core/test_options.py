@@ -9,8 +9,8 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from registered import names
 
-from dlcli.core.annotations import bounds
-from dlcli.core.options import MISSING, Count, Decay, Length, Positive, example, optional, options
+from dlcli.core.annotations import bounds, plain
+from dlcli.core.options import MISSING, Count, Decay, Length, Padding, Pair, Positive, example, optional, options, pair
 from dlcli.core.registry import Registry
 from dlcli.nn.layer import layers
 
@@ -150,3 +150,12 @@ def test_lengths_in_steps() -> None:
 def test_examples_are_shapes_and_options() -> None:
     assert example((5,), out_features=3) == ((5,), {"out_features": 3})
     assert example() == ((), {})
+
+
+def test_pairs_are_one_number_or_two() -> None:
+    for given, wanted in ((2, (2, 2)), ([2, 3], (2, 3)), ((1, 4), (1, 4))):
+        assert pair(plain(Pair, given)) == wanted
+    assert pair(plain(Padding, 0)) == (0, 0)
+    for wrong in (0, [1, 0], [1, 2, 3], 2.0, True, "2"):
+        with pytest.raises(ValueError, match="^an integer >= 1 or a list of 2, each an integer >= 1$"):
+            plain(Pair, wrong)
