@@ -61,7 +61,8 @@ class Csv(Dataset):
         table = read_table(read(path, limit=HEAD), shown(path), most=1)
         if self._has_classes(table):
             shape = ()
-        return DataInfo((len(self._inputs(table)),), None, shape, None, 0 if self.test is None else None)
+        inputs = tuple(self._inputs(table))
+        return DataInfo((len(inputs),), None, shape, None, 0 if self.test is None else None, input_names=inputs)
 
     def load(self, seed: int, access: Access) -> Loaded:
         paths = [self.path, self.test] if isinstance(self.test, str) else [self.path]
@@ -72,14 +73,14 @@ class Csv(Dataset):
                 f"{shown(Path(paths[1]))}: the same content as {shown(Path(paths[0]))}, expected other rows"
             )
         tables = [read_table(data, shown(Path(path))) for path, data in zip(paths, contents, strict=True)]
-        names = self._class_names(tables[0])
-        splits = [self._samples(table, self._inputs(tables[0]), names) for table in tables]
+        names, inputs = self._class_names(tables[0]), self._inputs(tables[0])
+        splits = [self._samples(table, inputs, names) for table in tables]
         if isinstance(self.test, float):
             splits = split(splits[0], self.test)
         train, test = splits[0], splits[1] if len(splits) > 1 else None
         shape, classes = train.inputs.shape[1:], len(names) if names else None
         held = len(test.inputs) if test else 0
-        info = DataInfo(shape, classes, train.targets.shape[1:], len(train.inputs), held, names)
+        info = DataInfo(shape, classes, train.targets.shape[1:], len(train.inputs), held, names, tuple(inputs))
         return Loaded(info, train, test, files)
 
     def _samples(self, table: Table, inputs: list[str], names: tuple[str, ...] | None) -> Samples:

@@ -45,6 +45,8 @@ class DataInfo:
     test: int | None
     """The number of test samples, 0 where the set has none; None where only reading all rows would tell."""
     class_names: tuple[str, ...] | None = None
+    input_names: tuple[str, ...] | None = None
+    """The columns of a table in their order, where they have names."""
     image: bool = False
     """Whether the whole input has one mean and deviation, rather than each column its own."""
 

@@ -20,7 +20,7 @@ from dlcli.core.errors import (
 )
 from dlcli.data.batches import Normalizer
 from dlcli.data.dataset import Access, DataInfo, Samples
-from dlcli.experiment.assemble import Splits, build_metrics, build_network, load_data
+from dlcli.experiment.assemble import build_metrics, build_network, load_data
 from dlcli.experiment.opened import Opened
 from dlcli.experiment.session import Note
 from dlcli.nn.layers.flatten import Flatten
@@ -109,9 +109,9 @@ class Evaluated:
         ]
 
 
-def restore(opened: Opened, splits: Splits) -> tuple[Network, Normalizer]:
+def restore(opened: Opened, info: DataInfo) -> tuple[Network, Normalizer]:
     """The network of a checkpoint with its values, and its normalisation."""
-    network, arrays = build_network(opened.config, splits.info), opened.snapshot.arrays
+    network, arrays = build_network(opened.config, info), opened.snapshot.arrays
     own = {**network.params, **network.state}
     expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (a.shape, a.dtype) for name, a in own.items()}
     rest = {n: (a.shape, a.dtype) for n, a in arrays.items() if n.startswith(("optim.", "data."))}
@@ -133,7 +133,7 @@ def evaluate(opened: Opened, split: str | None, access: Access, threads: int, no
     if changed:
         note(f"warning: the data has changed since the training: {', '.join(changed[:3])}")
     _same_classes(opened, splits.info.class_names)
-    network, normalizer = restore(opened, splits)
+    network, normalizer = restore(opened, splits.info)
     _same_targets(opened, splits.info, network.out_shape)
     metrics = build_metrics(config)
     evaluator = Evaluator(network, config.loss.build(), metrics, samples, normalizer, threads)

@@ -144,6 +144,8 @@ class Session:
             "code": sorted(self.facts["code"].values()),
             "data": e.splits.files,
             "class_names": e.splits.info.class_names,
+            "input_names": e.splits.info.input_names,
+            "input_shape": e.splits.info.input_shape,
             "optimizer_t": e.trainer.optimizer.t,
             "monitor": e.monitor.to_json(),
             "metrics_lines": metrics_lines,
