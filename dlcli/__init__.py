@@ -12,6 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Constraint": "dlcli.nn.constraints",
     "Dataset": "dlcli.data.dataset",
     "Initializer": "dlcli.nn.initializers",
     "Layer": "dlcli.nn.layer",
@@ -33,6 +34,7 @@ _REGISTRIES = {
     "layers": "dlcli.nn.layers",
     "losses": "dlcli.nn.losses",
     "initializers": "dlcli.nn.initializers",
+    "constraints": "dlcli.nn.constraints",
     "optimizers": "dlcli.optim",
     "schedules": "dlcli.optim",
     "metrics": "dlcli.training.metrics",
@@ -40,7 +42,7 @@ _REGISTRIES = {
 }
 """The module that registers all built-in components of a kind, by the name of the kind's registry."""
 
-_EXPORTED = ("layers", "losses", "initializers", "optimizers", "schedules")
+_EXPORTED = ("layers", "losses", "initializers", "constraints", "optimizers", "schedules")
 """The kinds whose classes are names of this module too."""
 
 

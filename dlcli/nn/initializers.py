@@ -219,8 +219,8 @@ class TorchDefault(Initializer):
         return rng.uniform(-bound, bound, shape)
 
 
-def as_mapping(init: Any) -> dict[str, Initializer]:
-    """A layer's `init` option as {parameter: initializer}; a lone initializer is for `weight`."""
-    if init is None:
+def as_mapping(option: Any) -> dict[str, Any]:
+    """A layer's `init` or `constraint` as {parameter: component}; a lone component is for `weight`."""
+    if option is None:
         return {}
-    return dict(init) if isinstance(init, dict) else {"weight": init}
+    return dict(option) if isinstance(option, dict) else {"weight": option}

@@ -17,6 +17,7 @@ from dlcli.core.options import Example, NonNegative
 from dlcli.core.registry import Registry
 from dlcli.core.rng import Draws, stream
 from dlcli.core.workers import Workers, lanes
+from dlcli.nn.constraints import Constraint
 from dlcli.nn.initializers import Initializer, as_mapping, fans
 from dlcli.nn.standalone import guard
 
@@ -65,6 +66,8 @@ class Layer(Scratch, metaclass=Checked):
     """Factor on the weight decay; by default 1 for parameters with two axes or more, 0 for biases and norms."""
     init: Initializer | dict[str, Initializer] | None = None
     """An initializer for `weight`, or a mapping such as {weight: ..., bias: ...}."""
+    constraint: Constraint | dict[str, Constraint] | None = None
+    """What `weight` is projected to after every step, or a mapping such as {weight: ..., bias: ...}."""
 
     examples: ClassVar[tuple[Example, ...]] = ()
     complex_step: ClassVar[bool] = False
@@ -192,6 +195,11 @@ class Layer(Scratch, metaclass=Checked):
                 got = f"{type(s.initializer).__name__}: draw gave {drawn.dtype} of shape {drawn.shape}"
                 raise ConfigError(f"{got}, expected real numbers of shape {s.shape}")
             np.copyto(self.params[s.name], drawn, casting="same_kind")
+
+    def constrain(self) -> None:
+        """Project every parameter that has a constraint."""
+        for name, constraint in as_mapping(self.constraint).items():
+            constraint.project(self.params[name])
 
     def rng(self) -> np.random.Generator:
         """The stream of this layer at this step."""

@@ -83,6 +83,7 @@ class Network:
                 for views in (self.arena.params, self.arena.gradients)
             )
             layer.bind(params, grads, dtype, self.draws, i)
+        self._constrained = [layer for _, layer in named if layer.trainable and layer.constraint is not None]
         self.use(self.workers)
 
     def use(self, workers: Workers) -> None:
@@ -144,6 +145,11 @@ class Network:
             raise ShapeError(f"network: got dy of shape {dy.shape}, expected {wanted}, as the outputs")
         return self.root.backward(dy)
 
+    def constrain(self) -> None:
+        """Project the trained parameters that have a constraint; due after every step of the optimizer."""
+        for layer in self._constrained:
+            layer.constrain()
+
     def cast(self, dtype: Any, *, needs_input_grad: bool = False) -> Self:
         """A network of another dtype with memory of its own and the same values and state."""
         twin = copy.deepcopy(self)
@@ -167,7 +173,7 @@ class Network:
         for _, layer in [("", self.root), *walk(self.root)]:
             memo |= {id(layer.params): Views(), id(layer.grads): Views(), id(layer.scratch): None}
             memo[id(layer.state)] = layer.state
-        return vars(self) | {"root": copy.deepcopy(self.root, memo), "workers": Workers()}
+        return vars(self) | {"root": copy.deepcopy(self.root, memo), "workers": Workers(), "_constrained": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

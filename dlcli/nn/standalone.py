@@ -57,10 +57,11 @@ def _setup(inner: Callable[..., Shape]) -> Callable[..., Shape]:
         self.out_shape = out_shape
         self.in_shape = tuple(in_shape)
         declared = [s.name for s in self.specs]
-        for name in as_mapping(self.init):
-            if name not in declared:
-                has = suggest(name, declared) if declared else f"{type(self).__name__} has no parameter"
-                raise ConfigError(f"init: got an initializer for {quote(name)}; {has}")
+        for option, what in (("init", "an initializer"), ("constraint", "a constraint")):
+            for name in as_mapping(getattr(self, option)):
+                if name not in declared:
+                    has = suggest(name, declared) if declared else f"{type(self).__name__} has no parameter"
+                    raise ConfigError(f"{option}: got {what} for {quote(name)}; {has}")
         return self.out_shape
 
     return setup

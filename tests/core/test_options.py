@@ -80,10 +80,10 @@ def test_an_adapted_class_has_its_own_options_and_the_common_ones() -> None:
     finally:
         del Registry.all["things of this test"]
     assert [o.name for o in found if not o.common] == ["by"]
-    assert {"name", "trainable", "lr_mult", "weight_decay_mult", "init"} == {o.name for o in found if o.common}
+    assert {"name", "trainable", "lr_mult", "weight_decay_mult", "init", "constraint"} == {o.name for o in found if o.common}
 
 
-@pytest.mark.parametrize("plural", ["layers", "losses", "optimizers", "schedules", "initializers", "metrics"])
+@pytest.mark.parametrize("plural", ["layers", "losses", "optimizers", "schedules", "initializers", "constraints", "metrics"])
 def test_every_builtin_option_has_a_type(plural: str) -> None:
     registry = Registry.all[plural]
     for name in names(plural):

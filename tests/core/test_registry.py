@@ -12,7 +12,7 @@ from registered import build, names, rows
 from dlcli.core.errors import ConfigError
 from dlcli.core.registry import Registry
 
-KINDS = ("layers", "losses", "initializers", "optimizers", "schedules", "metrics")
+KINDS = ("layers", "losses", "initializers", "constraints", "optimizers", "schedules", "metrics")
 
 
 class Fruit:

@@ -29,7 +29,7 @@ def test_every_listed_name_can_be_had():
     assert [name for name in dir(dlcli) if not hasattr(dlcli, name)] == []
 
 
-@pytest.mark.parametrize("kind", ["layers", "losses", "optimizers", "schedules", "initializers"])
+@pytest.mark.parametrize("kind", ["layers", "losses", "optimizers", "schedules", "initializers", "constraints"])
 def test_built_in_components_are_the_registered_ones(kind):
     entries = [e for e in Registry.all[kind].entries() if e.origin is None]
     assert entries
