@@ -9,10 +9,10 @@ from dlcli.config.diagnosis import Diagnosis
 
 
 def check_memory(found: Diagnosis) -> None:
-    """Values, gradients, optimizer slots and one batch of activations against the machine's memory."""
+    """Values, gradients, optimizer slots, averages and one batch of activations against the machine's memory."""
     config = found.config
     width = {"float32": 4, "float64": 8}[config.dtype]
-    vectors = 2 + len(config.optimizer.build().slots)
+    vectors = 2 + len(config.optimizer.build().slots) + (2 if config.train.ema is not None else 0)
     batch = min(config.data.batch_size, found.train or config.data.batch_size)
     activations = 2 * batch * sum(math.prod(s.out_shape) for s in found.shapes)
     needed = width * (found.parameters * vectors + activations)

@@ -16,7 +16,7 @@ from dlcli.config.reader import INVALID, Reader
 from dlcli.config.yamlfile import Document, fail
 from dlcli.core.annotations import SECONDS, Kind
 from dlcli.core.errors import quote
-from dlcli.core.options import Count, Length, NonNegative, Positive
+from dlcli.core.options import Count, Decay, Length, NonNegative, Positive
 
 MAX_LAYERS = 1_000
 
@@ -61,6 +61,21 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ema:
+    """How what is learned is averaged."""
+
+    decay: Annotated[Decay, "the weight of the past in the average"] = 0.999
+    warmup: Annotated[bool, "no more than (1 + step) / (10 + step), so that the first values are soon forgotten"] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixUp:
+    """How the samples of a batch are mixed."""
+
+    alpha: Annotated[Positive, "shares are drawn from Beta(alpha, alpha): 0.2 mixes little, 1 evenly"] = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """How long and how carefully to train."""
 
@@ -73,6 +88,8 @@ class Train:
     clip_grad_norm: Annotated[Positive | None, "scale a longer gradient down to this norm"] = None
     clip_grad_value: Annotated[Positive | None, "cut every gradient entry to within plus and minus this"] = None
     accumulate: Annotated[Count, "batches whose gradients make one step"] = 1
+    ema: Annotated[Ema | None, "average the weights over the steps; val.* and eval then use the averages"] = None
+    mixup: Annotated[MixUp | None, "train on mixtures of two samples; train.* is then measured on these"] = None
     log_every: Annotated[Annotated[Length, Gt(0)] | None, "also log within the epoch, this often"] = None
 
 

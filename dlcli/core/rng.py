@@ -10,7 +10,7 @@ from annotated_types import Ge, Lt
 
 Seed = Annotated[int, Ge(0), Lt(2**64)]
 
-PURPOSES = ("init", "shuffle", "split", "layer", "data", "gradcheck", "standalone", "augment", "sample")
+PURPOSES = ("init", "shuffle", "split", "layer", "data", "gradcheck", "standalone", "augment", "sample", "mixup")
 """What streams are for. The order is part of every run's bits: append only."""
 
 

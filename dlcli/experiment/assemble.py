@@ -21,6 +21,7 @@ from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datas
 from dlcli.experiment.arrays import check_data
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
+from dlcli.training.ema import Ema
 from dlcli.training.evaluate import Evaluation, Evaluator
 from dlcli.training.loop import Plan, Trainer
 from dlcli.training.metrics import Metric
@@ -51,10 +52,25 @@ MEANS = {"loss", "grad_norm"}
 """The running means of an epoch that are no metrics: (sum, count) each."""
 
 
+EMA = "ema."
+"""What stands before the name of an average in a checkpoint."""
+
+
 def build_network(config: Config, info: DataInfo) -> Network:
     """The network of a config, with the values that its seed draws."""
     layers = [layer.build() for layer in config.model]
     return Network(layers, info.input_shape or (), dtype=config.dtype, seed=config.seed)
+
+
+def learned(network: Network, prefix: str = "") -> dict[str, Array]:
+    """The parameters and layer state of a network by their names in a checkpoint, as views."""
+    return {prefix + name: view for name, view in {**network.params, **network.state}.items()}
+
+
+def load_learned(network: Network, arrays: Mapping[str, Array], prefix: str = "") -> None:
+    """Copy parameters and layer state from the arrays of a checkpoint, which fit."""
+    for name, view in learned(network, prefix).items():
+        np.copyto(view, arrays[name])
 
 
 def build_metrics(config: Config) -> dict[str, Metric]:
@@ -99,10 +115,11 @@ class Experiment:
     monitor: Monitor
 
     def arrays(self) -> dict[str, Array]:
-        """All arrays of a checkpoint by name, as views: parameters, layer state, optimizer slots, normalisation."""
+        """All arrays of a checkpoint by name, as views: what is learned, averages, optimizer slots, normalisation."""
+        ema = self.trainer.ema
         return {
-            **self.network.params,
-            **self.network.state,
+            **learned(self.network),
+            **(learned(ema.averaged, EMA) if ema is not None else {}),
             **{f"optim.{name}": view for name, view in self.trainer.optimizer.arrays().items()},
             "data.mean": self.normalizer.mean,
             "data.std": self.normalizer.std,
@@ -110,9 +127,9 @@ class Experiment:
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Go to the state of a checkpoint whose arrays fit; ValueError, among others, for a state that no run has."""
-        self.network.arena.load(arrays)
-        for name, view in self.network.state.items():
-            np.copyto(view, arrays[name])
+        load_learned(self.network, arrays)
+        if self.trainer.ema is not None:
+            load_learned(self.trainer.ema.averaged, arrays, EMA)
         slots = {name.removeprefix("optim."): a for name, a in arrays.items() if name.startswith("optim.")}
         trainer, state = self.trainer, self.trainer.state
         trainer.optimizer.load(meta["optimizer_t"], slots)
@@ -129,10 +146,6 @@ class Experiment:
         if state.partial.keys() != sums or not finite or any(state.partial[k].shape != (2,) for k in sums & MEANS):
             raise ValueError("the sums of the running epoch are not those of this config")
         trainer.running()
-
-    def evaluator(self, samples: Samples, threads: int) -> Evaluator:
-        """An evaluator of this network on a split."""
-        return Evaluator(self.network, self.loss, self.metrics, samples, self.normalizer, threads)
 
 
 def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
@@ -156,10 +169,18 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
         config.schedule.build() if config.schedule else None,
         batches,
         metrics,
-        Plan(train.epochs, train.accumulate, train.clip_grad_norm, train.clip_grad_value),
+        Plan(
+            train.epochs,
+            train.accumulate,
+            train.clip_grad_norm,
+            train.clip_grad_value,
+            train.mixup.alpha if train.mixup is not None else None,
+        ),
+        ema=Ema(network, train.ema.decay, train.ema.warmup) if train.ema is not None else None,
     )
     if splits.val is not None:
-        evaluator = Evaluator(network, loss, metrics, splits.val, normalizer, threads)
+        evaluated = trainer.ema.averaged if trainer.ema is not None else network
+        evaluator = Evaluator(evaluated, loss, metrics, splits.val, normalizer, threads)
         trainer.validate = lambda: figures(evaluator.run(), "val")
     stopping = train.early_stopping
     monitor = Monitor(

@@ -1,11 +1,12 @@
 """The training loop: a generator of facts, one for each step and one for each epoch, over a state that can be saved.
 
-A step is, without accumulation, clipping and sums:
+A step is, without accumulation, clipping, averages and sums:
 
     outputs = network.forward(x, training=True)
     loss_value = loss.forward(outputs, y)
     network.backward(loss.backward())
     optimizer.step(lr)
+    network.constrain()
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.optim.optimizer import Optimizer
 from dlcli.optim.schedule import Schedule, Span
+from dlcli.training.ema import Ema
 from dlcli.training.metrics import Metric
+from dlcli.training.mixup import MixUp
 
 Pair = tuple[Array, Array]
 
@@ -63,6 +66,8 @@ class Plan:
     """Scale the gradient by c / (norm + 1e-6) where its 2-norm over all parameters exceeds c."""
     clip_grad_value: float | None = None
     """Clip every element of the gradient to [-c, c]."""
+    mixup: float | None = None
+    """Train on mixtures of two samples, in shares drawn from Beta(mixup, mixup)."""
 
 
 @dataclass
@@ -100,11 +105,15 @@ class Trainer:
     plan: Plan
     validate: Callable[[], dict[str, float]] | None = None
     """The figures of the validation split, by their full names."""
+    ema: Ema | None = None
+    """Averages to keep of what `network` learns."""
     state: State = field(default_factory=State)
 
     def __post_init__(self) -> None:
         self.optimizer.bind(self.network.arena)
         self.loss.scratch, self.loss.dtype = {}, self.network.dtype
+        alpha = self.plan.mixup
+        self.mixup = MixUp(self.loss, alpha, self.network.seed) if alpha is not None else None
         self.per_epoch = -(-len(self.batches) // self.plan.accumulate)
         self.span = Span(self.optimizer.lr, self.per_epoch * self.plan.epochs, self.per_epoch)
         self.grads = self.network.arena.grads[: self.network.arena.trainable]
@@ -141,21 +150,27 @@ class Trainer:
             loss, samples = self._accumulate(islice(batches, self.plan.accumulate))
         norm = self._clip(loss, lr)
         self.optimizer.step(lr)
+        self.network.constrain()
         s.step += 1
+        if self.ema is not None:
+            self.ema.update(s.step)
         s.add("loss", (loss * samples, samples))
         s.add("grad_norm", (norm, 1.0))
         return StepDone(s.step, s.epoch + 1, loss, lr, norm, samples, s.batch == len(self.batches))
 
     def _pass(self, batch: Pair) -> tuple[float, int]:
         """Forward and backward over one batch: its loss and size."""
-        s, (x, y) = self.state, batch
-        self.network.draws.step = s.epoch * len(self.batches) + s.batch  # what dropout draws from, with the seed
+        s, (x, y), draws = self.state, batch, self.network.draws
+        draws.step = s.epoch * len(self.batches) + s.batch  # what dropout draws from, with the seed
+        if self.mixup is not None:
+            x = self.mixup.inputs(x, draws.step)
         outputs = self.network.forward(x, training=True)
-        loss = float(self.loss.forward(outputs, y))
+        criterion = self.mixup or self.loss
+        loss = float(criterion.forward(outputs, y))
         scores = self.loss.logits(outputs)
         for name, metric in self.metrics.items():
             s.add(name, metric.sums(scores, y))
-        self.network.backward(self.loss.backward())
+        self.network.backward(criterion.backward())
         s.batch += 1
         return loss, len(y)
 
