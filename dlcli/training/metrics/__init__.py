@@ -1,0 +1,12 @@
+"""The built-in metrics, one family a file; importing this package registers them all."""
+
+from importlib import import_module
+from pathlib import Path
+
+from dlcli.training.metric import Metric, metrics
+from dlcli.training.report import wilson
+
+__all__ = ["Metric", "metrics", "wilson"]
+
+for _file in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+    import_module(f"{__name__}.{_file.stem}")
