@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,8 +18,17 @@ ConfigArgument = Annotated[
 RunArgument = Annotated[
     str | None, typer.Argument(metavar="RUN", help="A run: path, name, unique prefix, or latest (the default).")
 ]
-CheckpointArgument = Annotated[
-    str | None, typer.Argument(metavar="RUN|CKPT", help="A run or a checkpoint file; by default the newest run.")
+CheckpointArguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN|CKPT", help="Runs or checkpoint files; by default the newest run."),
+]
+WhichOption = Annotated[
+    str | None,
+    typer.Option("--checkpoint", metavar="best|last|STEP|PATH", help="Which checkpoint (default: best)."),
+]
+SplitOption = Annotated[
+    Literal["train", "val", "test"] | None,
+    typer.Option("--split", help="Default: val, or train where nothing is held out."),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -2,72 +2,74 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import confusion, half_blocks, number, percent, side_by_side, table
-from dlcli.core.errors import escape
+from dlcli.core.errors import CheckFailedError, escape
 
 if TYPE_CHECKING:
-    from dlcli.experiment.evaluate import Evaluated
+    from dlcli.experiment.evaluated import Evaluated
 
 MOST_CLASSES = 20
-"""Classes up to which the confusion matrix fits a screen."""
+"""Classes up to which their figures and the confusion matrix fit a screen."""
 
 
 def eval_(
-    target: common.CheckpointArgument = None,
-    split: Annotated[
-        Literal["train", "val", "test"] | None,
-        typer.Option("--split", help="Default: val, or train where nothing is held out."),
-    ] = None,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option("--checkpoint", metavar="best|last|STEP|PATH", help="Which checkpoint (default: best)."),
-    ] = None,
+    targets: common.CheckpointArguments = None,
+    split: common.SplitOption = None,
+    checkpoint: common.WhichOption = None,
     worst: Annotated[int, typer.Option("--worst", min=0, metavar="N", help="Show the N most wrong samples.")] = 0,
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", metavar="BOUND", help="Such as 'accuracy>=0.97': else exit code 10; repeatable."),
+    ] = None,
     runs: common.RunsOption = None,
     code: common.CodeOption = None,
     threads: common.ThreadsOption = None,
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,
 ) -> None:
-    """Loss and metrics on one split; confusion matrix, worst samples."""
+    """Loss and metrics on one split; per class, confusion, worst samples.
+
+    Several runs or checkpoints are evaluated as an ensemble: the mean of their
+    probabilities, or of their values.
+    """
     from dlcli.data.dataset import Access
     from dlcli.experiment import evaluate as engine
-    from dlcli.experiment.opened import open_checkpoint
+    from dlcli.experiment.opened import open_checkpoints
+    from dlcli.experiment.record import recorded
+    from dlcli.experiment.requirement import Requirement
 
-    opened = open_checkpoint(target, checkpoint, common.parent_of(runs), code or [], show.note)
+    required = [Requirement.parse(text) for text in require or []]
+    members = open_checkpoints(targets or [], checkpoint, common.parent_of(runs), code or [], show.note)
     with show.downloads() as progress:
         access = Access.from_environment(offline, progress, show.note)
-        found = engine.evaluate(opened, split, access, common.cores(threads), show.note)
-    with engine.recorded(found, show.note):
+        found = engine.evaluate(members, split, access, common.cores(threads), show.note, required)
+    with recorded(found.rows(), found.split.name, show.note):
         if json:
             common.emit_json(found.document(worst))
         else:
             render.out(_text(found, worst))
-    if found.split != "test" and found.opened.run is not None and found.has_test:
+    problems = [problem for r in required if (problem := r.problem(found.figures.metrics)) is not None]
+    if problems:
+        raise CheckFailedError(*problems)
+    paths = [opened.run.path for opened in members if opened.run is not None]
+    if found.split.name != "test" and len(paths) == len(members) and found.split.has_test:
         why = "each opening of the test set is recorded"
-        show.next_("eval", found.opened.run.path, "--split", "test", why=why, code=code)
-    elif found.opened.run is not None:
+        show.next_("eval", *paths, "--split", "test", why=why, code=code)
+    elif paths:
         show.next_("runs", "list")
 
 
 def _text(found: Evaluated, worst: int) -> str:
-    step = found.opened.snapshot.step
-    blocks = [f"{found.opened.path} (step {step}) on the {found.split} split, {found.evaluation.samples:,} samples"]
-    rows = []
-    for name, value in found.metrics().items():
-        low, high = found.intervals.get(name, (None, None))
-        share = low is not None and high is not None
-        interval = f"95 % interval {percent(low)} to {percent(high)}" if low is not None and high is not None else ""
-        rows.append([name, percent(value) if share else number(value), interval])
-    blocks.append("\n".join(f"{name:<12}{value:>10}  {interval}".rstrip() for name, value, interval in rows))
+    on = f"on the {found.split.name} split, {len(found.outputs):,} samples"
+    blocks = [*_members(found, on), _figures(found)]
     matrix = found.confusion()
     if matrix is not None and len(matrix) <= MOST_CLASSES:
-        blocks.append(confusion(matrix, found.names()))
+        blocks += [_per_class(found), confusion(matrix, found.split.class_names)]
     for name, (true, learned) in found.comparison.items():
         pairs = [
             [str(i), number(t), number(v), f"{v - t:+.2g}"]
@@ -79,9 +81,44 @@ def _text(found: Evaluated, worst: int) -> str:
     return "\n\n".join(blocks)
 
 
+def _members(found: Evaluated, on: str) -> list[str]:
+    """What was evaluated; of an ensemble the first figure of each member too."""
+    if len(found.members) == 1:
+        return [f"{show.checkpoint(found.members[0])} {on}"]
+    name = next(iter(found.figures.metrics))
+    rows = [
+        [show.checkpoint(opened), show.figure(name, own.metrics[name])]
+        for opened, own in zip(found.members, found.own, strict=True)
+    ]
+    return [
+        f"ensemble of {len(rows)} {on}",
+        table(["member", name], [*rows, ["ensemble", show.figure(name, found.figures.metrics[name])]], align="lr"),
+    ]
+
+
+def _figures(found: Evaluated) -> str:
+    """A line for each figure, with the interval of a share of samples."""
+    figures = found.figures
+    width = max(12, *(len(name) + 2 for name in figures.metrics))
+    lines = []
+    for name, value in figures.metrics.items():
+        ends = figures.intervals.get(name)
+        interval = f"  95 % interval {percent(ends[0])} to {percent(ends[1])}" if ends else ""
+        lines.append(f"{name:<{width}}{percent(value) if ends else number(value):>10}{interval}")
+    return "\n".join(lines)
+
+
+def _per_class(found: Evaluated) -> str:
+    rows = [
+        [row["class"], *(percent(row[key]) for key in ("precision", "recall", "f1")), str(row["support"])]
+        for row in found.per_class()
+    ]
+    return table(["class", "precision", "recall", "f1", "samples"], rows, align="lrrrr")
+
+
 def _worst(found: Evaluated, n: int) -> str:
     """The n samples that the network is most wrong about, drawn where they are images."""
-    rows, inputs = found.worst(n), found.samples.inputs
+    rows, inputs = found.worst(n), found.split.samples.inputs
     if not rows:
         return "no sample is classified wrongly"
     if "probability" not in rows[0]:

@@ -11,6 +11,7 @@ from dlcli.cli import render
 from dlcli.cli.charts import curve, number, percent, seconds_text
 
 if TYPE_CHECKING:
+    from dlcli.experiment.opened import Opened
     from dlcli.runs import Run
 
 _stay: list[Callable[[str], None]] = []
@@ -53,6 +54,11 @@ def command(*words: object, code: Sequence[str] | None = None, changes: Sequence
     """A command line to paste into a shell, with the `--code` files and `--set` changes that it needs."""
     options = [("--set", change) for change in changes or ()] + [("--code", file) for file in code or ()]
     return shlex.join(["dlcli", *map(str, words), *(word for option in options for word in option)])
+
+
+def checkpoint(opened: Opened) -> str:
+    """A checkpoint by its file and step."""
+    return f"{opened.path} (step {opened.snapshot.step})"
 
 
 def figure(name: str, value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Reads an npz archive without NumPy's loader, which trusts headers, leaks exceptions and can unpickle."""
+"""Reads npy and npz files without NumPy's loader, which trusts headers, leaks exceptions and can unpickle."""
 
 from __future__ import annotations
 
@@ -43,45 +43,67 @@ class Archive:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an array, from its header alone."""
-        with self._member(name) as (_, shape, _, _):
-            return shape
+        with self._member(name) as (file, size, what):
+            return _header(file, size, what)[0]
 
     def array(self, name: str) -> Array:
         """An array; its declared size has been compared with the stored one before memory is taken."""
-        with self._member(name) as (file, shape, fortran, dtype):
-            stored = file.read()
-        if len(stored) != math.prod(shape) * dtype.itemsize:
-            raise DataError(f"{self.where}: array {quote(name)} does not have the size that its header declares")
-        flat = np.frombuffer(stored, dtype)
-        array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-        return array.astype(dtype.newbyteorder("="), copy=False)
+        with self._member(name) as (file, size, what):
+            return _array(file, size, what)
 
     @contextmanager
-    def _member(self, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype[np.generic]]]:
+    def _member(self, name: str) -> Iterator[tuple[IO[bytes], int, str]]:
+        """The npy file of an array, its size in bytes, and what messages call it."""
         if name not in self.names:
             raise DataError(f"{self.where}: no array {quote(name)}; {suggest(name, self.names)}")
-        member = self.zip.getinfo(name + ".npy")
+        member, what = self.zip.getinfo(name + ".npy"), f"{self.where}: array {quote(name)}"
         if member.file_size > MAX_FILE:
-            raise DataError(
-                f"{self.where}: array {quote(name)} takes {member.file_size} bytes, expected at most {MAX_FILE}"
-            )
+            raise DataError(f"{what} takes {member.file_size} bytes, expected at most {MAX_FILE}")
         with self.zip.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            if version not in HEADERS:
-                raise DataError(f"{self.where}: array {quote(name)} has format version {version}, expected (1, 0)")
-            shape, fortran, dtype = HEADERS[version](file)
-            if dtype.kind not in KINDS:
-                raise DataError(f"{self.where}: array {quote(name)} is of type {quote(str(dtype))}, expected numbers")
-            if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize > member.file_size:
-                raise DataError(f"{self.where}: array {quote(name)} declares shape {shape}, more than the file holds")
-            yield file, shape, fortran, dtype
+            yield file, member.file_size, what
 
 
 @contextmanager
 def opened(data: bytes, where: str) -> Iterator[Archive]:
     """The archive in the bytes of a file; inside the block every failure to read it is a DataError."""
-    try:
+    with _plain(where, "npz"):
         yield Archive(data, where)
+
+
+def read_npy(data: bytes, where: str) -> Array:
+    """The array in the bytes of an npy file; DataError where it is damaged or holds no numbers."""
+    with _plain(where, "npy"):
+        return _array(io.BytesIO(data), len(data), where)
+
+
+@contextmanager
+def _plain(where: str, kind: str) -> Iterator[None]:
+    """Every way in which reading fails, as DataError."""
+    try:
+        yield
     except LEAKS as error:
         words = str(error).splitlines()
-        raise DataError(f"{where}: damaged, or not an npz file ({(words or [''])[0]}); save it again") from error
+        raise DataError(f"{where}: damaged, or not an {kind} file ({(words or [''])[0]}); save it again") from error
+
+
+def _header(file: IO[bytes], size: int, what: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, order and type of an array, once it is certain that `size` bytes of file can hold so much."""
+    version = np.lib.format.read_magic(file)
+    if version not in HEADERS:
+        raise DataError(f"{what} has format version {version}, expected (1, 0)")
+    shape, fortran, dtype = HEADERS[version](file)
+    if dtype.kind not in KINDS:
+        raise DataError(f"{what} is of type {quote(str(dtype))}, expected numbers")
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize > size:
+        raise DataError(f"{what} declares shape {shape}, more than the file holds")
+    return shape, fortran, dtype
+
+
+def _array(file: IO[bytes], size: int, what: str) -> Array:
+    shape, fortran, dtype = _header(file, size, what)
+    stored = file.read()
+    if len(stored) != math.prod(shape) * dtype.itemsize:
+        raise DataError(f"{what} does not have the size that its header declares")
+    flat = np.frombuffer(stored, dtype)
+    array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+    return array.astype(dtype.newbyteorder("="), copy=False)

@@ -115,6 +115,11 @@ def _inputs(x: Array, where: str) -> Array:
         raise DataError(
             f"{where}: got shape {x.shape}, expected (N, ...) with N samples; reshape a single column to (N, 1)"
         )
+    return numeric(x, where)
+
+
+def numeric(x: Array, where: str) -> Array:
+    """Bytes and finite floats as they are, other numbers as float64."""
     if x.dtype.kind == "f":
         return _finite(x, where)
     return x if x.dtype == np.uint8 else x.astype(np.float64)

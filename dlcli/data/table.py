@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -26,6 +26,11 @@ class Table:
     rows: list[list[str]]
     lines: list[int]
     """The line of the file on which each row ends."""
+
+    @property
+    def named(self) -> bool:
+        """Whether the file has a line of column names; else the columns are called 1, 2, ..."""
+        return not all(map(is_number, self.columns))
 
     def position(self, column: str) -> int:
         """Where a column stands; DataError with the near name where there is none."""
@@ -52,9 +57,10 @@ class Table:
         return DataError(f"{self.where}:{self.lines[row]}: column {quote(column)}: got {got}, expected {expected}")
 
 
-def read_table(data: bytes, where: str, most: int | None = None) -> Table:
+def read_table(data: bytes, where: str, most: int | None = None, names: bool = True) -> Table:
     """The table in the bytes of a file, or its first `most` rows, with which the end of the data may be cut off.
 
+    Without `names` a first line of numbers is a row, not a wrong line of names.
     DataError for text that is not UTF-8, a wrong line of names, a row of another length, and a table without rows.
     """
     try:
@@ -63,7 +69,11 @@ def read_table(data: bytes, where: str, most: int | None = None) -> Table:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{where}:{line}: byte 0x{data[error.start]:02x} is not UTF-8, expected UTF-8 text") from error
     records = _records(text, where)
-    columns = _header(next(records, (1, []))[1], where)
+    first, cells = next(records, (1, []))
+    if cells and not names and all(map(is_number, cells)):
+        columns, records = tuple(str(i + 1) for i in range(len(cells))), chain([(first, cells)], records)
+    else:
+        columns = _header(cells, where)
     rows, lines = [], []
     for line, row in islice(records, most):
         if len(row) != len(columns):

@@ -1,163 +1,103 @@
-"""The engine of `eval`: a checkpoint's figures on one split, intervals, confusion matrix and worst samples."""
+"""The engine of `eval`: checkpoints, alone or as an ensemble, measured on one split."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dlcli import runs
+from dlcli.config.schema import Config
 from dlcli.core.arena import Array
-from dlcli.core.errors import (
-    DataError,
-    DlcliError,
-    OutputError,
-    ShapeError,
-    quote,
-)
+from dlcli.core.errors import DataError, ShapeError
 from dlcli.data.batches import Normalizer
-from dlcli.data.dataset import Access, DataInfo, Samples
-from dlcli.experiment.assemble import build_metrics, build_network, load_data
+from dlcli.data.dataset import Access, DataInfo
+from dlcli.experiment.assemble import EMA, build_metrics, build_network, learned, load_learned
+from dlcli.experiment.ensemble import together
+from dlcli.experiment.evaluated import Evaluated, Figures
 from dlcli.experiment.opened import Opened
+from dlcli.experiment.requirement import Requirement
 from dlcli.experiment.session import Note
+from dlcli.experiment.split import load_split
 from dlcli.nn.layers.flatten import Flatten
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.network import Network
-from dlcli.runs import Run
-from dlcli.training import checkpoint, journal
-from dlcli.training.evaluate import Evaluation, Evaluator
-from dlcli.training.metrics import wilson
+from dlcli.training import checkpoint
+from dlcli.training.evaluate import Evaluator
+from dlcli.training.metrics import Metric, metrics
 
+OF_CLASSES = ("accuracy", "top_k_accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "calibration_error")
+OF_VALUES = ("rmse", "mae", "r2")
+"""What is measured whatever the config lists."""
 
-@dataclass(frozen=True)
-class Evaluated:
-    """What `eval` reports."""
-
-    opened: Opened
-    split: str
-    samples: Samples
-    evaluation: Evaluation
-    intervals: dict[str, tuple[float, float]]
-    class_names: tuple[str, ...] | None
-    has_test: bool
-    comparison: dict[str, tuple[Array, Array]]
-    """Generating and learned parameters by name, where the data knows them and the model is one Linear."""
-
-    def document(self, worst: int = 0) -> dict[str, Any]:
-        """The JSON of `eval --json`; what is not finite is null."""
-        run = self.opened.run
-        found = {
-            "run": str(run.path) if run else None,
-            "checkpoint": str(self.opened.path),
-            "split": self.split,
-            "samples": self.evaluation.samples,
-            "metrics": self.metrics(),
-            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
-            **({"worst": self.worst(worst)} if worst else {}),
-        }
-        return {key: journal.finite(value, key, {}) for key, value in found.items()}
-
-    def metrics(self) -> dict[str, float]:
-        """The loss and every metric."""
-        return {"loss": self.evaluation.loss, **self.evaluation.values}
-
-    def names(self) -> tuple[str, ...]:
-        """What the classes are called."""
-        outputs = self.evaluation.outputs
-        return self.class_names or tuple(str(i) for i in range(outputs.shape[1] if outputs is not None else 0))
-
-    def confusion(self) -> Array | None:
-        """How often class i (row) was taken for class j (column); None for regression."""
-        outputs, targets = self.evaluation.outputs, self.samples.targets
-        if outputs is None or targets.dtype.kind not in "iu":
-            return None
-        k = outputs.shape[1]
-        return np.bincount(targets * k + outputs.argmax(axis=1), minlength=k * k).reshape(k, k)
-
-    @np.errstate(all="ignore")
-    def worst(self, n: int) -> list[dict[str, Any]]:
-        """The n samples that the network is most wrong about: `index`, `target`, `predicted`.
-
-        Of classes, those that it gives the least probability, among the ones taken for another, whose `probability`
-        is told; of values, those farthest off.
-        """
-        outputs, targets = self.evaluation.outputs, self.samples.targets
-        if outputs is None:
-            return []
-        z = outputs.astype(np.float64)
-        if targets.dtype.kind not in "iu":
-            far = np.square(z - targets).reshape(len(z), -1).sum(axis=1)
-            order = np.argsort(-far, kind="stable")[:n]
-            return [{"index": int(i), "target": targets[i].tolist(), "predicted": outputs[i].tolist()} for i in order]
-        z -= z.max(axis=1, keepdims=True)
-        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-        taken = outputs.argmax(axis=1)
-        wrong = np.flatnonzero(taken != targets)
-        order = wrong[np.argsort(p[wrong, targets[wrong]], kind="stable")][:n]
-        names = self.names()
-        return [
-            {
-                "index": int(i),
-                "target": names[targets[i]],
-                "predicted": names[taken[i]],
-                "probability": float(p[i, taken[i]]),
-            }
-            for i in order
-        ]
+MANY = 5
+"""With more classes than that a sample counts for `top_k_accuracy` if its class is among so many; else among two."""
 
 
 def restore(opened: Opened, info: DataInfo) -> tuple[Network, Normalizer]:
-    """The network of a checkpoint with its values, and its normalisation."""
+    """The network of a checkpoint with its values, averaged where `train.ema` is set, and its normalisation."""
     network, arrays = build_network(opened.config, info), opened.snapshot.arrays
-    own = {**network.params, **network.state}
+    prefix = EMA if opened.config.train.ema is not None else ""
+    own = learned(network) | learned(network, prefix)
     expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (a.shape, a.dtype) for name, a in own.items()}
     rest = {n: (a.shape, a.dtype) for n, a in arrays.items() if n.startswith(("optim.", "data."))}
     normal = dict.fromkeys(("data.mean", "data.std"), ((), np.float64))
     checkpoint.check_fit(arrays, expected | normal | rest, str(opened.path))
-    network.arena.load(arrays)
-    for name, view in network.state.items():
-        np.copyto(view, arrays[name])
+    load_learned(network, arrays, prefix)
     return network, Normalizer(arrays["data.mean"], arrays["data.std"])
 
 
-def evaluate(opened: Opened, split: str | None, access: Access, threads: int, note: Note) -> Evaluated:
-    """Evaluate a checkpoint on a split: `val` unless given, `train` where nothing is held out."""
-    config = opened.config
-    splits = load_data(config, access)
-    split = split or ("val" if splits.val is not None else "train")
-    samples = splits.named(split)
-    changed = [n for n, sha256 in splits.files.items() if opened.snapshot.meta.get("data", {}).get(n) != sha256]
-    if changed:
-        note(f"warning: the data has changed since the training: {', '.join(changed[:3])}")
-    _same_classes(opened, splits.info.class_names)
-    network, normalizer = restore(opened, splits.info)
-    _same_targets(opened, splits.info, network.out_shape)
-    metrics = build_metrics(config)
-    evaluator = Evaluator(network, config.loss.build(), metrics, samples, normalizer, threads)
-    evaluation = evaluator.run(collect=True)
-    outputs = np.asarray(evaluation.outputs)
+def reported(config: Config, classes: int | None) -> dict[str, Metric]:
+    """The metrics by name that give a number: those of the config, then what is always measured."""
+    found = {name: metric for name, metric in build_metrics(config).items() if metric.scalar}
+    for name in OF_CLASSES if classes else OF_VALUES:
+        if name not in found and not (name == "top_k_accuracy" and classes == 2):
+            options = {"k": MANY if classes and classes > MANY else 2} if name == "top_k_accuracy" else {}
+            found[name] = metrics.get(name)(**options)
+    return found
+
+
+def evaluate(
+    members: list[Opened],
+    name: str | None,
+    access: Access,
+    threads: int,
+    note: Note,
+    required: Sequence[Requirement] = (),
+) -> Evaluated:
+    """Evaluate checkpoints, several of them as one, on a split: `val` unless given, `train` where nothing is held out.
+
+    UsageError where a figure is required that there is not, before anything is evaluated.
+    """
+    split = load_split(members, name, access, note)
+    measured = reported(members[0].config, split.info.classes)
+    for requirement in required:
+        requirement.known(measured if len(members) > 1 else ["loss", *measured])
+    networks = [restore(opened, split.info) for opened in members]
+    found = []
+    for opened, (network, normalizer) in zip(members, networks, strict=True):
+        _same_targets(opened, split.info, network.out_shape)
+        loss = opened.config.loss.build()
+        found.append(Evaluator(network, loss, measured, split.samples, normalizer, threads).run(collect=True))
+    own = [Figures.of({"loss": e.loss} | e.values, e.sums, measured) for e in found]
+    outputs = together([np.asarray(e.outputs) for e in found], bool(split.info.classes))
+    _note_broken(outputs, note)
+    figures = own[0] if len(own) == 1 else _figures(outputs, split.samples.targets, measured)
+    comparison = _compare(*networks[0], split.truth) if split.truth and len(members) == 1 else {}
+    return Evaluated(members, own, figures, split, outputs, comparison)
+
+
+@np.errstate(all="ignore")
+def _figures(outputs: Array, targets: Array, measured: Mapping[str, Metric]) -> Figures:
+    """The figures of an ensemble. It has no loss of its own: its members may differ in it."""
+    sums = {name: metric.sums(outputs, targets) for name, metric in measured.items()}
+    return Figures.of({name: float(metric.value(sums[name])) for name, metric in measured.items()}, sums, measured)
+
+
+def _note_broken(outputs: Array, note: Note) -> None:
     bad = np.count_nonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
     if bad:
         note(f"warning: the outputs for {bad:,} of {len(outputs):,} samples are not finite")
-    intervals = {
-        name: wilson(float(evaluation.sums[name][0]), float(evaluation.sums[name][1]))
-        for name, metric in metrics.items()
-        if metric.proportion
-    }
-    comparison = _compare(network, normalizer, splits.truth) if splits.truth else {}
-    names = splits.info.class_names
-    return Evaluated(opened, split, samples, evaluation, intervals, names, splits.test is not None, comparison)
-
-
-def _same_classes(opened: Opened, names: tuple[str, ...] | None) -> None:
-    """DataError where the classes of the data are no longer those that the outputs of the network stand for."""
-    learned = opened.snapshot.meta.get("class_names")
-    if learned != (names and list(names)):
-        got, expected = (", ".join(map(quote, some[:6])) if some else "no names" for some in (names, learned))
-        raise DataError(f"data.dataset: got the classes {got}, expected those of {opened.path}: {expected}")
 
 
 def _same_targets(opened: Opened, info: DataInfo, outputs: tuple[int, ...]) -> None:
@@ -190,34 +130,3 @@ def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array
         "bias": params.get("bias", 0.0) - weight @ np.broadcast_to(normalizer.mean, weight.shape[1:]),
     }
     return {name: (np.asarray(value, np.float64), found[name]) for name, value in truth.items() if name in found}
-
-
-@contextmanager
-def recorded(result: Evaluated, note: Note) -> Iterator[None]:
-    """Appends the evaluation to the run's evals.jsonl before it is shown: so the openings of the test split count.
-
-    Where that fails it is shown all the same; then OutputError for the test split, a warning for the others.
-    """
-    run = result.opened.run
-    if run is None:
-        note(f"{result.opened.path}: lies in no run directory, so this evaluation is recorded nowhere")
-        yield
-        return
-    failure = None
-    try:
-        _record(run, result)
-    except DlcliError as error:
-        failure = f"{error}; this evaluation is not recorded"
-        if result.split != "test":
-            note(f"warning: {failure}")
-    yield
-    if failure is not None and result.split == "test":
-        raise OutputError(failure)
-
-
-def _record(run: Run, result: Evaluated) -> None:
-    row = {"time": runs.now(), **result.document(), "step": result.opened.snapshot.step}
-    del row["run"]
-    with journal.Journal(run.evals_file) as file:
-        file.append(row)
-        file.sync()

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 from dlcli import runs
 from dlcli.config.load import parse_config
 from dlcli.config.schema import Config
 from dlcli.core import fsio
+from dlcli.core.annotations import plain
 from dlcli.core.errors import CheckpointError, ConfigError, UsageError, quote
+from dlcli.data.dataset import DataInfo
+from dlcli.data.inputs import is_input
 from dlcli.experiment.plugins import load_components, require_code
 from dlcli.experiment.session import Note
 from dlcli.runs import Run
-from dlcli.training import checkpoint
+from dlcli.training import archive, checkpoint
 from dlcli.training.checkpoint import Snapshot
 
 STEP = re.compile(r"[0-9]{1,18}")
@@ -33,10 +37,51 @@ class Opened:
     snapshot: Snapshot
     config: Config
 
+    @property
+    def info(self) -> DataInfo:
+        """What the data was like that the network was trained on; CheckpointError where it is not told."""
+        try:
+            found = self.snapshot.meta["info"]
+            return DataInfo(**{name: plain(kind, found[name]) for name, kind in get_type_hints(DataInfo).items()})
+        except (KeyError, TypeError, ValueError):
+            raise CheckpointError(
+                f"{self.path}: does not tell what a sample is; use the dlcli that wrote it, or train anew"
+            ) from None
+
 
 def open_checkpoint(name: str | None, which: str | None, parent: Path, code: Sequence[str], note: Note) -> Opened:
     """The checkpoint that a user means: a file, or that of a run (`best`, `last`, a step, or a path)."""
+    return open_checkpoints([] if name is None else [name], which, parent, code, note)[0]
+
+
+def open_checkpoints(
+    names: Sequence[str], which: str | None, parent: Path, code: Sequence[str], note: Note
+) -> list[Opened]:
+    """The checkpoints that a user means, each once; without a name that of the newest run."""
     hashes = load_components(code, note)
+    if len(names) > 1 and which is not None and _is_path(which):
+        raise UsageError(f"--checkpoint {quote(which)} together with {len(names)} runs; give best, last or a step")
+    chosen: Sequence[str | None] = names or [None]
+    found = [_open(name, which, parent, hashes, note) for name in chosen]
+    files = [str(fsio.nearby(opened.path)) for opened in found]
+    for name, file in zip(names, files, strict=False):
+        if files.count(file) > 1:
+            raise UsageError(f"{quote(name)}: its checkpoint {file} is named twice; give each once")
+    return found
+
+
+def is_model(word: str, parent: Path) -> bool:
+    """Whether a word of the command line names a run or a checkpoint, rather than a file to read as data."""
+    if not os.path.isfile(word):  # noqa: PTH113 - any text may come here
+        return os.path.isdir(word) or not is_input(word)  # noqa: PTH112
+    try:
+        head = fsio.read_regular(Path(word), archive.MAX_SIZE, CheckpointError, first=archive.META_START)
+        return bool(archive.meta_end(head, word))
+    except CheckpointError:
+        return False
+
+
+def _open(name: str | None, which: str | None, parent: Path, hashes: Mapping[str, str], note: Note) -> Opened:
     file = _file(name, which)
     if file is not None:
         snapshot = checkpoint.read(file)
@@ -67,7 +112,11 @@ def _file(name: str | None, which: str | None) -> Path | None:
                 f"--checkpoint {quote(which)} together with the checkpoint {quote(name)}; give one of them"
             )
         return Path(name)
-    return Path(which) if which is not None and (which.endswith(".npz") or "/" in which) else None
+    return Path(which) if which is not None and _is_path(which) else None
+
+
+def _is_path(which: str) -> bool:
+    return which.endswith(".npz") or "/" in which
 
 
 def _of_run(run: Run, which: str | None, note: Note) -> tuple[Path, Snapshot]:

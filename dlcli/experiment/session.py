@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from dlcli.core.errors import DivergedError, DlcliError
@@ -143,9 +143,7 @@ class Session:
             "config_sha256": e.config.sha256,
             "code": sorted(self.facts["code"].values()),
             "data": e.splits.files,
-            "class_names": e.splits.info.class_names,
-            "input_names": e.splits.info.input_names,
-            "input_shape": e.splits.info.input_shape,
+            "info": asdict(e.splits.info),
             "optimizer_t": e.trainer.optimizer.t,
             "monitor": e.monitor.to_json(),
             "metrics_lines": metrics_lines,

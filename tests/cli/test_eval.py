@@ -19,7 +19,7 @@ from dlcli.training import checkpoint
 def test_json_has_the_documented_shape(cli: Cli, digits: Path) -> None:
     ended = cli("eval", "--json")
     found = ended.json
-    assert list(found) == ["run", "checkpoint", "split", "samples", "metrics", "intervals"]
+    assert list(found) == ["run", "checkpoint", "split", "samples", "metrics", "intervals", "per_class", "confusion"]
     assert found["run"] == str(digits)
     assert found["checkpoint"] == f"{digits}/checkpoints/best.npz"
     assert (found["split"], found["samples"]) == ("val", 288)
@@ -199,7 +199,7 @@ def test_a_table_of_classes(cli: Cli, points: dict[str, Any]) -> None:
     shown = cli("eval", "--split", "train").out
     assert [line.split("  ")[0] for line in shown.splitlines()[-3:]] == ["0 ant, red", "1 bee", "2 wasp"]
     saved = checkpoint.read(run / "checkpoints/best.npz")
-    assert saved.meta["class_names"] == ["ant, red", "bee", "wasp"]
+    assert saved.meta["info"]["class_names"] == ["ant, red", "bee", "wasp"]
     assert saved.arrays["data.mean"].shape == (2,)
     assert cli("gradcheck").out.count("CrossEntropyLoss") == 1
     # The outputs stand for the classes of the training: other ones are refused, not shown under wrong names.

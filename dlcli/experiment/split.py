@@ -1,0 +1,74 @@
+"""The samples of one split of a checkpoint's data, or of several checkpoints', which have to be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcli.core.arena import Array
+from dlcli.core.errors import CheckpointError, DataError, quote
+from dlcli.data.dataset import Access, DataInfo, Samples
+from dlcli.experiment.assemble import Splits, load_data
+from dlcli.experiment.opened import Opened
+from dlcli.experiment.session import Note
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split as it was read."""
+
+    name: str
+    samples: Samples
+    info: DataInfo
+    has_test: bool
+    """Whether the data has a test split."""
+    truth: dict[str, Array] | None
+    """The generating parameters, where the data knows them."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called; none for values."""
+        return self.info.class_names or tuple(map(str, range(self.info.classes or 0)))
+
+
+def load_split(members: Sequence[Opened], name: str | None, access: Access, note: Note) -> Split:
+    """The split of that name, by default `val`, or `train` where nothing is held out.
+
+    CheckpointError where the members of an ensemble have other samples in it: what one has held out, another may have
+    been trained on.
+    """
+    splits = _loaded(members[0], access, note)
+    name = name or ("val" if splits.val is not None else "train")
+    found = Split(name, splits.named(name), splits.info, splits.test is not None, splits.truth)
+    for opened in members[1:]:
+        other = _loaded(opened, access, note)
+        if not _same(found, other.named(name), other.info):
+            hint = "what is held out follows from the seed; choose --split test"
+            raise CheckpointError(
+                f"{opened.path}: has other samples in its {name} split than {members[0].path}; "
+                + (hint if found.has_test and name != "test" else "name runs on the same data")
+            )
+    return found
+
+
+def _loaded(opened: Opened, access: Access, note: Note) -> Splits:
+    """The data of a checkpoint; a warning where it has changed, DataError where its classes are others."""
+    splits = load_data(opened.config, access)
+    changed = [n for n, sha256 in splits.files.items() if opened.snapshot.meta.get("data", {}).get(n) != sha256]
+    if changed:
+        note(f"warning: the data has changed since the training: {', '.join(changed[:3])}")
+    names, learned = splits.info.class_names, opened.info.class_names
+    if learned != names:
+        got, expected = (", ".join(map(quote, some[:6])) if some else "no names" for some in (names, learned))
+        raise DataError(f"data.dataset: got the classes {got}, expected those of {opened.path}: {expected}")
+    return splits
+
+
+def _same(first: Split, samples: Samples, info: DataInfo) -> bool:
+    """Whether samples are those of the first; of values float32 has to do, since each config has its own dtype."""
+    x, y = first.samples
+    targets = [t if t.dtype.kind in "iu" else t.astype(np.float32) for t in (y, samples.targets)]
+    same_names = first.info.class_names == info.class_names
+    return same_names and np.array_equal(x, samples.inputs) and np.array_equal(targets[0], targets[1])
