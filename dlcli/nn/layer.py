@@ -119,10 +119,14 @@ class Layer(Scratch, metaclass=Checked):
 
     def learns(self) -> bool:
         """Whether anything in here is changed by an optimizer."""
-        return (bool(self.specs) and self.trainable) or any(c.learns() for c in self.children().values())
+        return self.trainable and (bool(self.specs) or any(c.learns() for c in self.children().values()))
 
     def flops(self) -> int:
         """Floating-point operations of one sample's forward pass, a multiply-add counted as two."""
+        return math.prod(self.out_shape or ())
+
+    def activations(self) -> int:
+        """How many numbers of one sample's y are held in memory of its own, the layers inside not counted."""
         return math.prod(self.out_shape or ())
 
     def declare(
@@ -166,17 +170,14 @@ class Layer(Scratch, metaclass=Checked):
         self.workers.each(work, lanes(rows, size))
 
     def parameters(self, prefix: str) -> list[Parameter]:
-        """The declared parameters as the arena takes them."""
-        return [
-            Parameter(
-                prefix + s.name,
-                s.shape,
-                self.trainable,
-                self.lr_mult,
-                float(s.decays) if self.weight_decay_mult is None else self.weight_decay_mult,
-            )
-            for s in self.specs
+        """The parameters in here as the arena takes them; a container's options act on top of those inside."""
+        on, lr, decay = self.trainable, self.lr_mult, self.weight_decay_mult
+        own = [
+            Parameter(prefix + s.name, s.shape, on, lr, float(s.decays) if decay is None else decay) for s in self.specs
         ]
+        inside = [p for part, child in self.children().items() for p in child.parameters(f"{prefix}{part}.")]
+        factor = 1.0 if decay is None else decay
+        return own + [Parameter(p.name, p.shape, on and p.trainable, lr * p.lr_mult, factor * p.decay) for p in inside]
 
     def bind(self, params: Views, grads: Views, dtype: Any, draws: Draws, index: int) -> None:
         """Take memory and identity from a network."""

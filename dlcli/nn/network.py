@@ -19,8 +19,17 @@ from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.sequential import Sequential
 
 
+DEEPEST = 50
+"""The most parts of a layer's name; `3.body.0` has three."""
+
+
 def walk(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer below `layer` with the name it has in checkpoints (`0`, `3.body.0`), parents first."""
+    """Every layer below `layer` with the name it has in checkpoints (`0`, `3.body.0`), parents first.
+
+    Raises ConfigError where layers stand deeper inside each other than `DEEPEST`.
+    """
+    if prefix.count(".") > DEEPEST:
+        raise ConfigError(f"layer {quote(prefix)}: more than {DEEPEST} levels inside each other; put less into it")
     for part, child in layer.children().items():
         yield prefix + part, child
         yield from walk(child, f"{prefix}{part}.")
@@ -70,7 +79,7 @@ class Network:
             layer.reset(self.seed, "init", i)
 
     def _allocated(self, dtype: Any) -> Arena:
-        return Arena([p for name, layer in walk(self.root) for p in layer.parameters(f"{name}.")], dtype)
+        return Arena(self.root.parameters(""), dtype)
 
     def _bind(self, arena: Arena, step: int = 0) -> None:
         """Tie every layer to its parameters in the arena, with fresh buffers and the random draws of that step."""
@@ -83,7 +92,8 @@ class Network:
                 for views in (self.arena.params, self.arena.gradients)
             )
             layer.bind(params, grads, dtype, self.draws, i)
-        self._constrained = [layer for _, layer in named if layer.trainable and layer.constraint is not None]
+        trained = {p.name for p in arena.parameters if p.trainable}
+        self._constrained = [layer for n, layer in named if any(f"{n}.{s.name}" in trained for s in layer.specs)]
         self.use(self.workers)
 
     def use(self, workers: Workers) -> None:
