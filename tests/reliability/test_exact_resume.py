@@ -40,6 +40,11 @@ train:
 
 DROPOUT = "model=[Dropout: {p: 0.1}, Linear: {out_features: 9}, Tanh, Dropout: {p: 0.4}, Linear: {out_features: 4}]"
 
+BOUNDED = (
+    "model=[Linear: {out_features: 9, constraint: {MaxNorm: {max_norm: 0.8}}}, Dropout: {p: 0.2}, Tanh, "
+    "Linear: {out_features: 4, constraint: {weight: UnitNorm, bias: NonNeg}}]"
+)
+
 EVERY_STEP = {
     "sgd": [],
     "momentum": [
@@ -53,6 +58,7 @@ EVERY_STEP = {
         "train.epochs=30",
         "train.monitor=val.accuracy",
     ],
+    "ema-mixup": [BOUNDED, "optimizer={Adam: {lr: 0.02}}", "train.ema={decay: 0.95}", "train.mixup={alpha: 0.4}"],
 }
 """What is stopped after each of its steps."""
 
@@ -65,6 +71,7 @@ MORE = {
     "accumulate": [DROPOUT, "train.accumulate=5", "train.epochs=24", "optimizer={Adam: {lr: 0.01}}"],
     "order-of-the-data": ["data.shuffle=false", "data.validation=0", "data.batch_size=9"],
     "log-every": ["train.log_every=5 steps", "train.checkpoint={every: 7 steps, keep: 2}"],
+    "ema-accumulate": ["train.ema={warmup: false}", "train.mixup={}", "train.accumulate=2", "train.epochs=12"],
     "by-time": ["train.checkpoint={every: 0.001 s, keep: 1}", "train.log_every=1 steps"],
 }
 """What is stopped after every sixteenth step, and nightly after each."""

@@ -15,6 +15,7 @@ from registered import build
 from dlcli.core.errors import DivergedError
 from dlcli.data.batches import Batches, Normalizer
 from dlcli.data.dataset import Samples
+from dlcli.nn.constraints import MaxNorm, NonNeg
 from dlcli.nn.layer import Layer
 from dlcli.nn.layers.dropout import Dropout
 from dlcli.nn.layers.linear import Linear
@@ -22,6 +23,7 @@ from dlcli.nn.layers.relu import ReLU
 from dlcli.nn.layers.tanh import Tanh
 from dlcli.nn.losses.cross_entropy import CrossEntropyLoss
 from dlcli.nn.network import Network
+from dlcli.training.ema import Ema
 from dlcli.training.loop import EpochDone, Plan, StepDone, Trainer
 from dlcli.training.metrics import metrics
 
@@ -44,22 +46,29 @@ def trainer(
     drop_last: bool = False,
     dtype: Any = np.float32,
     seed: int = 1,
+    ema: dict[str, Any] | None = None,
     **plan: Any,
 ) -> Trainer:
+    network = Network(stack(), (FEATURES,), dtype=dtype, seed=seed)
     batches = Batches(data or samples(), AS_THEY_ARE, dtype, batch_size, seed=seed, shuffle=True, drop_last=drop_last)
     return Trainer(
-        network=Network(stack(), (FEATURES,), dtype=dtype, seed=seed),
+        network=network,
         loss=CrossEntropyLoss(),
         optimizer=build("optimizers", *optimizer),
         schedule=build("schedules", *schedule) if schedule else None,
         batches=batches,
         metrics={"accuracy": metrics.get("accuracy")()},
         plan=Plan(**{"epochs": 3, **plan}),
+        ema=Ema(network, **ema) if ema is not None else None,
     )
 
 
 def dropping() -> list[Layer]:
     return [Linear(None, 8), ReLU(), Dropout(p=0.4), Linear(None, CLASSES)]
+
+
+def constrained() -> list[Layer]:
+    return [Linear(None, 8, constraint=MaxNorm(0.3)), Tanh(), Linear(None, CLASSES, constraint={"bias": NonNeg()})]
 
 
 SETUPS: dict[str, dict[str, Any]] = {
@@ -70,6 +79,9 @@ SETUPS: dict[str, dict[str, Any]] = {
     "schedule": {"optimizer": ("SGDMomentum", {}), "schedule": ("OneCycleLR", {"warmup": "10%"})},
     "accumulate": {"stack": dropping, "accumulate": 2, "optimizer": ("Adam", {})},
     "clipped": {"clip_grad_norm": 0.1, "clip_grad_value": 0.02},
+    "ema": {"ema": {"decay": 0.9}, "stack": dropping, "optimizer": ("Adam", {"lr": 0.01})},
+    "mixup": {"mixup": 0.4, "stack": dropping, "optimizer": ("Adam", {"lr": 0.01})},
+    "constrained": {"stack": constrained, "mixup": 1.0, "accumulate": 2, "ema": {"decay": 0.99, "warmup": False}},
     "drop_last": {"drop_last": True, "schedule": ("StepLR", {"step_size": "1 epoch"})},
 }
 
@@ -80,6 +92,7 @@ def everything(t: Trainer) -> dict[str, Any]:
     """All that a checkpoint holds, copied."""
     return {
         "values": t.network.arena.values.copy(),
+        "averages": t.ema.averaged.arena.values.copy() if t.ema is not None else np.zeros(0),
         "t": t.optimizer.t,
         "slots": {name: array.copy() for name, array in t.optimizer.arrays().items()},
         "state": copy.deepcopy(t.state),
@@ -88,6 +101,8 @@ def everything(t: Trainer) -> dict[str, Any]:
 
 def restore(t: Trainer, saved: dict[str, Any]) -> Trainer:
     t.network.arena.values[:] = saved["values"]
+    if t.ema is not None:
+        t.ema.averaged.arena.values[:] = saved["averages"]
     t.optimizer.load(saved["t"], saved["slots"])
     t.state = copy.deepcopy(saved["state"])
     return t
@@ -95,7 +110,8 @@ def restore(t: Trainer, saved: dict[str, Any]) -> Trainer:
 
 def bits(t: Trainer) -> bytes:
     saved = everything(t)
-    return b"".join([saved["values"].tobytes(), *(a.tobytes() for a in saved["slots"].values())])
+    vectors = [saved["values"].tobytes(), saved["averages"].tobytes()]
+    return b"".join([*vectors, *(a.tobytes() for a in saved["slots"].values())])
 
 
 @each_setup
@@ -318,3 +334,45 @@ def test_frozen_layers_stay_and_do_not_count_in_the_norm() -> None:
     assert isinstance(fact, StepDone)
     assert fact.grad_norm == pytest.approx(norm, rel=1e-6)
     np.testing.assert_array_equal(t.network.params["0.weight"], before)
+
+
+def test_constraints_hold_after_every_step() -> None:
+    t = trainer(stack=constrained)
+    for _ in t.run():
+        assert np.linalg.norm(t.network.params["0.weight"], axis=1).max() < 0.3 * (1 + 1e-6)
+        assert t.network.params["2.bias"].min() >= 0
+
+
+def test_averages_leave_training_as_it_is() -> None:
+    plain, averaged = trainer(), trainer(ema={"decay": 0.9})
+    assert list(plain.run()) == list(averaged.run())
+    assert plain.network.arena.values.tobytes() == averaged.network.arena.values.tobytes()
+    assert averaged.ema is not None
+    assert averaged.ema.averaged.arena.values.tobytes() != averaged.network.arena.values.tobytes()
+
+
+def test_averages_take_in_every_step_once() -> None:
+    t = trainer(ema={"decay": 0.5, "warmup": False}, accumulate=2, dtype=np.float64)
+    assert t.ema is not None
+    expected = t.network.arena.values.copy()
+    for fact in t.run():
+        if isinstance(fact, StepDone):
+            expected = 0.5 * expected + 0.5 * t.network.arena.values
+            np.testing.assert_allclose(t.ema.averaged.arena.values, expected, rtol=1e-12)
+
+
+def test_mixtures_change_what_is_learned_and_are_measured_by_the_larger_share() -> None:
+    plain, mixed = trainer(epochs=1), trainer(epochs=1, mixup=0.4)
+    assert next(iter(plain.run())).loss != next(iter(mixed.run())).loss  # type: ignore[union-attr]
+    t = trainer(
+        stack=lambda: [Linear(None, 64), ReLU(), Linear(None, CLASSES)],
+        data=samples(32),
+        optimizer=("Adam", {"lr": 0.02}),
+        batch_size=8,
+        epochs=60,
+        mixup=0.2,
+    )
+    *_, last = t.run()
+    assert isinstance(last, EpochDone)
+    assert last.figures["train.accuracy"] > 0.8
+    assert last.figures["train.loss"] > 0.02  # no network gives two classes their shares at once by heart
