@@ -83,7 +83,8 @@ def _metrics(found: Diagnosis, task: str | None) -> None:
         if metric.name in names[:i]:
             found.problem(metric.path, f"{metric.name} is in the list already; remove one of them")
     splits = ["val", "train"] if config.data.validation else ["train"]
-    logged = [f"{split}.{name}" for split in splits for name in ("loss", *names)]
+    numbers = [metric.name for metric in config.metrics if getattr(metric.cls, "scalar", True)]
+    logged = [f"{split}.{name}" for split in splits for name in ("loss", *numbers)]
     monitor = config.train.monitor or ""
     if monitor not in logged:
         absent = (

@@ -74,8 +74,9 @@ def load_learned(network: Network, arrays: Mapping[str, Array], prefix: str = ""
 
 
 def build_metrics(config: Config) -> dict[str, Metric]:
-    """The metrics of a config by name."""
-    return {metric.name: metric.build() for metric in config.metrics}
+    """The metrics of a config by name that give a number; `eval` shows the confusion matrix in any case."""
+    built = {metric.name: metric.build() for metric in config.metrics}
+    return {name: metric for name, metric in built.items() if metric.scalar}
 
 
 def load_data(config: Config, access: Access) -> Splits:

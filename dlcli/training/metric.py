@@ -31,7 +31,7 @@ class Metric(metaclass=Checked):
     proportion: ClassVar[bool] = False
     """Whether the value is a share of samples, the first sum over the second, with a Wilson interval in `eval`."""
     scalar: ClassVar[bool] = True
-    """Whether the value is a number; one that is an array stays out of training, and `eval` shows it."""
+    """Whether the value is a number, which training logs, `eval` lists and `train.monitor` can be; else an array."""
 
     def sums(self, outputs: Array, targets: Array) -> Array:
         """What this batch adds, a vector in float64."""
