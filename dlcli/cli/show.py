@@ -57,8 +57,9 @@ def command(*words: object, code: Sequence[str] | None = None, changes: Sequence
 
 
 def checkpoint(opened: Opened) -> str:
-    """A checkpoint by its file and step."""
-    return f"{opened.path} (step {opened.snapshot.step})"
+    """A checkpoint by its file and step, and whether its weights are averages."""
+    averaged = ", averaged weights" if opened.config.train.ema is not None else ""
+    return f"{opened.path} (step {opened.snapshot.step}{averaged})"
 
 
 def figure(name: str, value: float | None) -> str:
