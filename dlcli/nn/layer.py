@@ -148,11 +148,13 @@ class Layer(Scratch, metaclass=Checked):
                 "64 of A-Z a-z 0-9 _ . -"
             )
         fan = fans(shape)
+        initializer = as_mapping(self.init).get(name, initializer)
+        initializer.check(shape)
         self.specs.append(
             Spec(
                 name,
                 shape,
-                as_mapping(self.init).get(name, initializer),
+                initializer,
                 fan if fan_in is None else (fan_in, fan[1]),
                 len(shape) >= 2 if decays is None else decays,
             )

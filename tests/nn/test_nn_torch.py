@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
@@ -115,17 +116,26 @@ def test_dropout_keeps_as_many_as_pytorch(torch: ModuleType) -> None:
         assert y.mean() == pytest.approx(1.0, abs=0.05)
 
 
+INIT_TWINS = {
+    "constant": lambda init, w, value: init.constant_(w, value),
+    "torch_default": lambda init, w: init.kaiming_uniform_(w, a=math.sqrt(5)),
+    "lecun_uniform": lambda init, w: init.uniform_(w, -math.sqrt(3 / w.shape[1]), math.sqrt(3 / w.shape[1])),
+    "lecun_normal": lambda init, w: init.trunc_normal_(w).div_(0.87962566103423978 * math.sqrt(w.shape[1])),
+}
+"""What PyTorch spells otherwise, or has the parts of: (torch.nn.init, w, options) -> w."""
+
+
 @pytest.mark.parametrize(("name", "example"), rows("initializers"))
 def test_initializers(torch: ModuleType, name: str, example: Any) -> None:
     shape = (400, 300)
     ours = build("initializers", name, example.options).draw(shape, *fans(shape), stream(0, "init", 0))
     torch.manual_seed(0)
-    if name == "torch_default":
-        theirs = torch.nn.Linear(300, 400).weight
+    empty = torch.empty(shape, dtype=torch.float64)
+    if name in INIT_TWINS:
+        theirs = INIT_TWINS[name](torch.nn.init, empty, **example.options)
     else:
-        renamed = {"val" if key == "value" else key: value for key, value in example.options.items()}
-        theirs = getattr(torch.nn.init, f"{name}_")(torch.empty(shape, dtype=torch.float64), **renamed)
-    theirs = theirs.detach().double().numpy()
+        theirs = getattr(torch.nn.init, f"{name}_")(empty, **example.options)
+    theirs = theirs.numpy()
     spread = max(float(np.ptp(theirs)), 1e-12)
     assert ours.mean() == pytest.approx(theirs.mean(), abs=0.005 * spread)
     assert ours.std() == pytest.approx(theirs.std(), rel=0.01)
