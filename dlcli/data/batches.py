@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,8 @@ def _mean(inputs: Array, axes: Any, keep: bool, around: Array | None = None) -> 
 class Batches(Scratch):
     """The batches of one split: `epoch(e)` yields (inputs, targets), whose arrays are reused by the next batch.
 
-    The order of epoch e is a function of (seed, e); without `shuffle` it is the order of the data.
+    The order of epoch e is a function of (seed, e); without `shuffle` it is the order of the data. What `augment` makes
+    of a sample is one of (seed, e, its row).
     """
 
     def __init__(
@@ -95,10 +97,12 @@ class Batches(Scratch):
         seed: int = 0,
         shuffle: bool = False,
         drop_last: bool = False,
+        augment: Callable[[Array, Array, int], Array] | None = None,
     ) -> None:
         self.samples, self.normalizer, self.dtype = samples, normalizer, np.dtype(dtype)
-        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self.batch_size, self.seed, self.shuffle, self.augment = batch_size, seed, shuffle, augment
         n = len(samples.targets)
+        self.flat = samples.inputs.reshape(n, math.prod(samples.inputs.shape[1:]))
         self.count = n // batch_size if drop_last else -(-n // batch_size)
         self.scratch = {}
 
@@ -110,13 +114,16 @@ class Batches(Scratch):
         n = len(self.samples.targets)
         order = stream(self.seed, "shuffle", epoch).permutation(n) if self.shuffle else np.arange(n)
         for b in range(first, self.count):
-            yield self.gather(order[b * self.batch_size : (b + 1) * self.batch_size])
+            yield self.gather(order[b * self.batch_size : (b + 1) * self.batch_size], epoch)
 
-    def gather(self, rows: Array) -> tuple[Array, Array]:
-        """The samples of those rows, normalised and cast."""
+    def gather(self, rows: Array, epoch: int = 0) -> tuple[Array, Array]:
+        """The samples of those rows, augmented as in that epoch, normalised and cast."""
         x, y = self.samples
         shape = (len(rows), *x.shape[1:])
-        raw = np.take(x, rows, axis=0, out=self.buffer("raw", shape, x.dtype), mode="clip")
+        kept = self.buffer("raw", (len(rows), self.flat.shape[1]), x.dtype)
+        raw = np.take(self.flat, rows, axis=0, out=kept, mode="clip").reshape(shape)
+        if self.augment is not None:
+            raw = self.augment(raw, rows, epoch)
         targets = np.take(y, rows, axis=0, out=self.buffer("targets", (len(rows), *y.shape[1:]), y.dtype), mode="clip")
         return self.normalizer.apply(raw, self.buffer("inputs", shape)), targets
 

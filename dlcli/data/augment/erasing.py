@@ -50,13 +50,12 @@ class RandomErasing(Augmentation):
 
     def change(self, images: Array, draws: Draws, scale: Scale) -> None:
         inside = self._rectangles(images.shape[2:], draws)[:, None]
-        values: Array | float = 0.0
         if self.value == "random":
             noise = draws.normal(math.prod(images.shape[1:])).reshape(images.shape)
-            values = scale.mean + scale.std * noise
+            noise = noise * scale.std.astype(images.dtype) + scale.mean.astype(images.dtype)
+            np.copyto(images, noise, where=inside)
         else:
-            values = self.value
-        np.copyto(images, values, where=inside, casting="same_kind")
+            np.copyto(images, self.value, where=inside)
 
     def _rectangles(self, size: tuple[int, ...], draws: Draws) -> Array:
         """(n, height, width) bool: what is erased."""

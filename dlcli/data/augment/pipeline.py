@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from dlcli.core.rng import stream
 from dlcli.data.augment.augmentation import Augmentation, Scale, Warp, warp
 from dlcli.data.augment.draws import Draws
 
-BLOCK = 128
-"""Samples varied at a time: their arrays stay in the cache."""
+BLOCK = 1 << 17
+"""Pixels of a channel that are varied at a time: enough for NumPy to be fast, few enough for the cache."""
 
 
 class Augmenter(Scratch):
@@ -36,8 +37,9 @@ class Augmenter(Scratch):
         """
         images = self.buffer("images", raw.shape, np.result_type(raw.dtype, self.dtype))
         keys = self._keys(epoch)
-        for start in range(0, len(raw), BLOCK):
-            block = slice(start, start + BLOCK)
+        size = max(1, BLOCK // math.prod(raw.shape[-2:]))
+        for start in range(0, len(raw), size):
+            block = slice(start, start + size)
             self._vary(raw[block], images[block], (Draws(key, rows[block]) for key in keys))
         return images
 
