@@ -33,6 +33,7 @@ def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
     _sizes(found)
     _lengths(found)
     _task(found, task)
+    _augment(found)
     _shapes(found)
     if found.shapes and not found.problems:
         _output(found)
@@ -163,6 +164,15 @@ def _task(found: Diagnosis, task: str | None) -> None:
             f"{loss.name} learns values, but {dataset} has {info.classes} classes as targets; "
             "use a loss on classes such as CrossEntropyLoss",
         )
+
+
+def _augment(found: Diagnosis) -> None:
+    """Augmentations against the shape of a sample."""
+    for component in found.config.data.augment if found.info.input_shape is not None else ():
+        try:
+            component.build().check(found.info.input_shape)
+        except Exception as error:  # a user's check may raise anything
+            found.problem(component.inside, refusal(error))
 
 
 def _shapes(found: Diagnosis) -> None:

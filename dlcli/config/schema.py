@@ -42,6 +42,9 @@ class Data:
     normalize: Annotated[
         Literal["none", "unit", "standardize"], "raw values, scaled into 0 to 1, or mean 0 and deviation 1"
     ] = "none"
+    augment: Annotated[
+        list[Annotated[Component, Kind("augmentations")]], "how training samples are varied, one after the other"
+    ] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

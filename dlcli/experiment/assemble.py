@@ -16,6 +16,8 @@ from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, DataError, UsageError, quote, suggest
 from dlcli.core.options import options
 from dlcli.core.rng import stream
+from dlcli.data.augment.augmentation import Scale
+from dlcli.data.augment.pipeline import Augmenter
 from dlcli.data.batches import Batches, Normalizer, split_validation
 from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
 from dlcli.experiment.arrays import check_data
@@ -162,6 +164,7 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
         seed=config.seed,
         shuffle=data.shuffle,
         drop_last=data.drop_last,
+        augment=augmenter(config, normalizer),
     )
     trainer = Trainer(
         network,
@@ -191,6 +194,12 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
         stopping.min_delta if stopping else 0.0,
     )
     return Experiment(config, splits, normalizer, network, loss, metrics, trainer, monitor)
+
+
+def augmenter(config: Config, normalizer: Normalizer) -> Augmenter | None:
+    """What varies the training samples of a config, where it names any augmentation."""
+    parts = [component.build() for component in config.data.augment]
+    return Augmenter(parts, config.seed, Scale(normalizer.mean, normalizer.std), config.dtype) if parts else None
 
 
 def better(figure: str, metrics: Mapping[str, Metric]) -> str:
