@@ -84,6 +84,11 @@ PROBLEMS = [
         "'val.accuracy'?",
     ),
     (
+        ["train.monitor=val.confusion_matrix", "metrics=[confusion_matrix, accuracy]"],
+        "--set train.monitor=val.confusion_matrix: train.monitor: got 'val.confusion_matrix', which is not logged; "
+        "expected one of: train.accuracy, train.loss, val.accuracy, val.loss",
+    ),
+    (
         ["train.monitor=val.loss", "data.validation=0"],
         "--set train.monitor=val.loss: train.monitor: got 'val.loss', which is not logged; nothing is held out "
         "(data.validation is 0); expected one of: train.accuracy, train.loss",

@@ -19,7 +19,12 @@ def modules(package: ModuleType) -> list[str]:
     return [package.__name__, *(m.name for m in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))]
 
 
-LIBRARY = [*modules(dlcli.core), *modules(dlcli.nn), *modules(dlcli.optim), "dlcli.training.metrics"]
+PACKAGES = (dlcli.core, dlcli.nn, dlcli.optim, dlcli.training.metrics)
+LIBRARY = [
+    *(name for package in PACKAGES for name in modules(package)),
+    "dlcli.training.metric",
+    "dlcli.training.report",
+]
 
 
 def undocumented(module: ModuleType) -> list[str]:

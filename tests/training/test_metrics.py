@@ -1,9 +1,8 @@
-"""Metrics against their plain formulas, whatever the split into batches, and Wilson's interval."""
+"""What every metric promises, whatever the split into batches, and what it is where it is not defined."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,16 +22,18 @@ def data(name: str, shape: tuple[int, ...], n: int = 40, dtype: Any = np.float64
     return outputs, outputs + rng.normal(size=(n, *shape))
 
 
-def measure(metric: Any, outputs: Any, targets: Any, cuts: list[int]) -> float:
-    pieces = zip(np.split(outputs, cuts), np.split(targets, cuts), strict=True)
-    return metric.value(np.sum([metric.sums(o, t) for o, t in pieces], axis=0))
+def measure(name: str, outputs: Any, targets: Any, **options: Any) -> Any:
+    metric = metrics.get(name)(**options)
+    return metric.value(metric.sums(np.asarray(outputs), np.asarray(targets)))
 
 
 @pytest.mark.parametrize("cuts", [[1], [20], [3, 7, 30], list(range(1, 40))], ids=len)
 @each_metric
-def test_any_split_into_batches_gives_the_same_number(name: str, example: Any, cuts: list[int]) -> None:
+def test_any_split_into_batches_gives_the_same_value(name: str, example: Any, cuts: list[int]) -> None:
     metric, (outputs, targets) = of("metrics", name, example), data(name, example.shape)
-    assert measure(metric, outputs, targets, cuts) == pytest.approx(measure(metric, outputs, targets, []), rel=1e-12)
+    pieces = zip(np.split(outputs, cuts), np.split(targets, cuts), strict=True)
+    sums = np.sum([metric.sums(o, t) for o, t in pieces], axis=0)
+    np.testing.assert_allclose(metric.value(sums), metric.value(metric.sums(outputs, targets)), rtol=1e-12)
 
 
 @each_metric
@@ -42,46 +43,78 @@ def test_sums_are_float64_vectors_and_leave_the_arguments_alone(name: str, examp
     sums = metric.sums(outputs, targets)
     assert sums.dtype == np.float64
     assert sums.ndim == 1
-    assert type(metric.value(sums)) in (float, np.float64)
+    assert isinstance(metric.value(sums), float if metric.scalar else np.ndarray)
 
 
-@each_metric
+@pytest.mark.parametrize(("name", "example"), [row for row in rows("metrics") if metrics.get(row.values[0]).scalar])
 def test_perfect_outputs_are_the_better_end(name: str, example: Any) -> None:
     metric, (outputs, targets) = of("metrics", name, example), data(name, example.shape)
-    best = np.eye(example.shape[0])[targets] if metric.task == "classification" else targets
+    best = 1000 * np.eye(example.shape[0])[targets] if metric.task == "classification" else targets
     perfect, random = (metric.value(metric.sums(o, targets)) for o in (best, outputs))
     assert metric.better in ("max", "min")
-    assert perfect > random if metric.better == "max" else perfect < random
     assert perfect == (1.0 if metric.better == "max" else 0.0)
-
-
-PLAIN: dict[str, Callable[[Any, Any], float]] = {
-    "accuracy": lambda o, t: float(np.mean([row.argmax() == c for row, c in zip(o, t, strict=True)])),
-    "mse": lambda o, t: float(((o - t) ** 2).mean()),
-    "mae": lambda o, t: float(np.abs(o - t).mean()),
-    "r2": lambda o, t: float(np.mean(1 - ((o - t) ** 2).sum(0) / ((t - t.mean(0)) ** 2).sum(0))),
-}
-"""Each metric of all samples at once, as the textbook has it."""
-
-
-def test_every_metric_has_its_plain_formula_here() -> None:
-    assert set(PLAIN) == set(names("metrics"))
+    assert perfect > random if metric.better == "max" else perfect < random
 
 
 @each_metric
-def test_equals_the_plain_formula(name: str, example: Any) -> None:
-    outputs, targets = data(name, example.shape)
-    got = measure(of("metrics", name, example), outputs, targets, [7])
-    assert got == pytest.approx(PLAIN[name](outputs, targets), rel=1e-12)
+def test_a_proportion_is_its_first_sum_over_its_second(name: str, example: Any) -> None:
+    metric, (outputs, targets) = of("metrics", name, example), data(name, example.shape)
+    if metric.proportion:
+        successes, n = metric.sums(outputs, targets)
+        assert n == len(targets)
+        assert metric.value(np.array([successes, n])) == successes / n
+
+
+@each_metric
+def test_scores_that_are_not_finite_are_never_good(name: str, example: Any) -> None:
+    """A diverged network is evaluated like any other: no exception, and no figure that flatters it."""
+    metric, (outputs, targets) = of("metrics", name, example), data(name, example.shape)
+    targets = targets % example.shape[0] if metric.task == "classification" else targets
+    for bad in (np.nan, np.inf, -np.inf):
+        with np.errstate(all="ignore"):
+            value = metric.value(metric.sums(np.full_like(outputs, bad), targets))
+        if metric.scalar and not math.isnan(value):
+            assert value < 0.7 if metric.better == "max" else value > 0.3
 
 
 def test_a_tie_counts_for_the_lower_class() -> None:
-    accuracy = metrics.get("accuracy")()
-    assert accuracy.sums(np.zeros((3, 4)), np.array([0, 1, 0])).tolist() == [2.0, 3.0]
+    scores, classes = np.zeros((3, 4)), np.array([0, 1, 0])
+    assert measure("accuracy", scores, classes) == 2 / 3
+    assert measure("confusion_matrix", scores, classes).tolist() == [[2, 0, 0, 0], [1, 0, 0, 0], [0] * 4, [0] * 4]
+    assert [measure("top_k_accuracy", scores, classes, k=k) for k in (1, 2)] == [2 / 3, 1.0]
+    assert measure("top_k_accuracy", scores, 3 - classes, k=2) == 0.0
 
 
-def test_a_proportion_without_samples_is_not_defined() -> None:
-    assert math.isnan(metrics.get("accuracy")().value(np.zeros(2)))
+def test_more_places_than_classes_hold_every_class() -> None:
+    assert measure("top_k_accuracy", [[1.0, 2.0]], [0], k=9) == 1.0
+
+
+@pytest.mark.parametrize("name", [n for n in names("metrics") if metrics.get(n).task == "classification"])
+def test_without_samples_nothing_is_defined(name: str) -> None:
+    value = measure(name, np.empty((0, 3)), np.empty(0, np.int64))
+    assert np.isnan(value) if metrics.get(name).scalar else not value.any()
+
+
+def test_scores_too_large_for_exp() -> None:
+    assert measure("log_loss", [[1e4, -1e4], [0.0, 0.0]], [1, 0]) == (2e4 + math.log(2)) / 2
+    assert measure("brier", [[1e4, -1e4]], [1]) == 2.0
+    assert measure("calibration_error", [[1e4, -1e4]], [1]) == 1.0
+
+
+def test_confidence_on_the_edge_of_a_bin_lies_in_the_lower_one() -> None:
+    """Untrained scores are all alike: 1/3 lies in the bin up to 5/15, with it what is a little less sure."""
+    scores = np.log([[1 / 3, 1 / 3, 1 / 3], [0.30, 0.30, 0.40]])
+    metric = metrics.get("calibration_error")()
+    gaps = metric.sums(scores, np.array([0, 0]))
+    assert np.flatnonzero(gaps).tolist() == [4, 5, 15]
+    assert gaps[[4, 5, 15]] == pytest.approx([2 / 3, -0.4, 2])
+
+
+def test_calibrated_by_half_and_overconfident_by_half() -> None:
+    """Of samples that are 75 % sure, three of four are right in one group, one of four in the other."""
+    scores = np.log(np.tile([0.75, 0.25], (4, 1)))
+    assert measure("calibration_error", scores, [0, 0, 0, 1]) == pytest.approx(0.0, abs=1e-15)
+    assert measure("calibration_error", scores, [1, 1, 1, 0]) == pytest.approx(0.5)
 
 
 def test_r2_of_targets_that_do_not_vary_is_not_defined() -> None:
@@ -94,16 +127,14 @@ def test_r2_of_targets_that_do_not_vary_is_not_defined() -> None:
 def test_r2_far_from_zero_keeps_its_digits() -> None:
     """The spread is a difference of large sums; targets around 1e4 with a deviation of 1 must not lose it."""
     rng = np.random.default_rng(0)
-    targets = 1e4 + rng.normal(size=(1000, 1))
-    outputs = targets + 0.1 * rng.normal(size=(1000, 1))
-    r2 = metrics.get("r2")()
-    assert r2.value(r2.sums(outputs, targets)) == pytest.approx(PLAIN["r2"](outputs, targets), abs=1e-6)
+    noise, error = rng.normal(size=(2, 1000, 1))
+    wanted = 1 - (0.01 * error**2).sum() / ((noise - noise.mean()) ** 2).sum()
+    assert measure("r2", 1e4 + noise + 0.1 * error, 1e4 + noise) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_squares_of_float32_are_added_in_float64() -> None:
-    mse = metrics.get("mse")()
     outputs = np.full((1000, 1), 1e25, np.float32)
-    assert mse.value(mse.sums(outputs, np.zeros((1000, 1)))) == pytest.approx(1e50, rel=1e-6)
+    assert measure("mse", outputs, np.zeros((1000, 1))) == pytest.approx(1e50, rel=1e-6)
 
 
 @pytest.mark.parametrize(
