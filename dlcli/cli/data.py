@@ -1,4 +1,4 @@
-"""`dlcli data list|fetch|verify|import|path|show`."""
+"""`dlcli data list|fetch|verify|import|path|show|preview`."""
 
 from __future__ import annotations
 
@@ -151,6 +151,38 @@ def _sample(loaded: Any, samples: Any, i: int) -> str:
     if x.ndim == 3 and x.shape[0] == 1:
         return f"#{i}: {label}\n{half_blocks(x[0], color=render.colored())}"
     return f"#{i}: {label}\n{' '.join(number(float(v)) for v in x.flat)}"
+
+
+@app.command("preview")
+def preview(
+    config: common.ConfigArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.png", help="Where to write it (default: NAME-preview.png).")
+    ] = None,
+    epoch: Annotated[int, typer.Option("--epoch", min=1, metavar="E", help="The first epoch to show.")] = 1,
+    count: Annotated[int, typer.Option("--count", min=1, max=100, metavar="N", help="How many samples.")] = 10,
+    set_: common.SetOption = None,
+    code: common.CodeOption = None,
+    offline: common.OfflineOption = False,
+) -> None:
+    """Draw training samples as they are, and below as the network sees them in 5 epochs."""
+    from dlcli.data.dataset import Access
+    from dlcli.experiment.plugins import load_components
+    from dlcli.experiment.prepare import prepare
+    from dlcli.experiment.preview import preview as draw
+
+    load_components(code or [], show.note)
+    checked, _ = prepare(config, set_ or [], show.note)
+    path = out or Path(f"{checked.name}-preview.png")
+    with show.downloads() as progress:
+        drawn = draw(checked, Access.from_environment(offline, progress, show.note), path, epoch, count)
+    if checked.data.augment:
+        show.note(f"{drawn} samples: the first row as they are, below it from epoch {epoch} on")
+    else:
+        show.note(f"{drawn} samples as they are: data.augment is empty")
+    render.out(str(path))
+    if config != "-":  # which has been read to its end
+        show.next_("train", config, changes=set_, code=code)
 
 
 def _access() -> Any:

@@ -1,0 +1,64 @@
+"""The engine of `data preview`: a picture of training samples as they are, and as the network sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dlcli.config.schema import Config
+from dlcli.core.arena import Array
+from dlcli.core.errors import UsageError
+from dlcli.core.fsio import write_atomic
+from dlcli.data.dataset import Access
+from dlcli.data.png import COLOURS, encode
+from dlcli.experiment.assemble import assemble, load_data
+
+EPOCHS = 5
+"""Epochs that are shown below each other."""
+
+SMALL, ZOOM = 64, 3
+"""Images no larger than this are drawn this many times as large."""
+
+GAP = 128
+"""The grey of the line between two images."""
+
+
+def preview(config: Config, access: Access, path: Path, first: int, count: int) -> int:
+    """Write a PNG of training samples to `path`: a row of originals, and one for each of 5 epochs from `first` on.
+
+    Epochs count from 1. Where nothing is augmented there is the row of originals only. Returns the number of samples:
+    `count`, or all where there are fewer. UsageError for samples that are no images.
+    """
+    splits = load_data(config, access)
+    shape = splits.train.inputs.shape[1:]
+    if len(shape) != 3 or shape[0] not in COLOURS:
+        raise UsageError(
+            f"got samples of shape {shape}, expected images of 1 or 3 channels; "
+            "dlcli data show CONFIG prints samples of any shape"
+        )
+    experiment = assemble(config, splits, threads=1)
+    normalizer, batches = experiment.normalizer, experiment.trainer.batches
+    rows = np.arange(min(count, len(splits.train.targets)))
+    kinds = [splits.train.inputs[rows].astype(np.float64)]
+    for epoch in range(first - 1, first - 1 + EPOCHS if config.data.augment else 0):
+        seen, _ = batches.gather(rows, epoch)
+        kinds.append(seen * normalizer.std + normalizer.mean)
+    low, high = float(kinds[0].min()), float(kinds[0].max())
+    grey = np.clip((np.stack(kinds) - low) * (255 / ((high - low) or 1.0)), 0, 255)
+    write_atomic(path, encode(grid(np.rint(grey).astype(np.uint8))))
+    return len(rows)
+
+
+def grid(images: Array) -> Array:
+    """(rows, columns, channels, height, width) as one image (height, width, channels), with lines between."""
+    rows, columns, channels, height, width = images.shape
+    if max(height, width) <= SMALL:
+        images = images.repeat(ZOOM, axis=3).repeat(ZOOM, axis=4)
+        height, width = height * ZOOM, width * ZOOM
+    drawn = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), GAP, np.uint8)
+    for i, row in enumerate(images):
+        for j, image in enumerate(row):
+            top, left = i * (height + 1), j * (width + 1)
+            drawn[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    return drawn
