@@ -131,6 +131,6 @@ class Example(NamedTuple):
     options: dict[str, Any]
 
 
-def example(shape: tuple[int, ...] = (), **options: Any) -> Example:
+def example(shape: tuple[int, ...] = (), /, **options: Any) -> Example:
     """`example((5,), out_features=3)`: the component's options, for samples of that shape (no batch axis)."""
     return Example(shape, options)
