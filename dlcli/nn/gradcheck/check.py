@@ -132,19 +132,18 @@ def check_loss(
     threshold: float = THRESHOLD,
     label: str | None = None,
 ) -> list[Row]:
-    """A loss alone, on normal predictions of `out_shape` for each sample, with targets of its task.
+    """A loss alone, on predictions of `out_shape` for each sample and targets as its `draw` gives them.
 
     A loss that names no task is tried with values first, and with class indices if it cannot take those.
     """
     check = Check(stream(seed, "gradcheck"), directions, threshold)
-    predicted = 2 * check.rng.normal(size=(batch, *out_shape))
-    values, classes = check.rng.normal(size=predicted.shape), check.rng.integers(out_shape[0], size=batch)
+    predicted, target = loss.draw(check.rng, (batch, *out_shape))
     with calm():
-        subject = _loss_subject(loss, predicted, classes if loss.task == "classification" else values)
+        subject = _loss_subject(loss, predicted, target)
         subject.label = label or subject.label
         rows = check.rows(subject)
         if loss.task is None and rows[0].method == "contract":
-            others = check.rows(replace(subject, target=classes))
+            others = check.rows(replace(subject, target=check.rng.integers(out_shape[0], size=batch)))
             rows = rows if others[0].method == "contract" else others
         return rows
 

@@ -3,65 +3,78 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Le
 
 from dlcli.core.arena import Array
-from dlcli.core.errors import ShapeError
 from dlcli.core.options import example
-from dlcli.nn.loss import Loss, losses, scalar
+from dlcli.nn.loss import Reduction, losses, scalar
+from dlcli.nn.losses.weighted import WeightedLoss
 
 
 @losses.register
 @dataclass(eq=False)
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(WeightedLoss):
     """L = mean over the batch of log(sum over k of exp(z_k)) - z_t
 
     Logits z (N, K), class indices t (N,) with 0 <= t < K.  dL/dz = (softmax(z) - one_hot(t)) / N.
     The softmax is part of the loss (log-sum-exp with the largest score taken out, finite for any finite z); the
     network must not end with one.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+    With `label_smoothing` s or `weight` w, L = sum over the batch and k of q_k * (log(sum over j of exp(z_j)) - z_k)
+    / sum over the batch of w_t, where q_k = w_k * ((1 - s) * one_hot(t)_k + s / K), and dL/dz =
+    (softmax(z) * sum of q - q) / sum over the batch of w_t; a batch whose weights are all 0 is not divided.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html; Szegedy et al. 2016,
+    "Rethinking the inception architecture for computer vision", https://arxiv.org/abs/1512.00567
     """
 
-    task: ClassVar[str | None] = "classification"
-    complex_step: ClassVar[bool] = True
-    examples: ClassVar = (example((10,)), example((2,)))
+    label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0
+    reduction: Reduction = "mean"
+
+    outputs: ClassVar[str | None] = "logits"
+    examples: ClassVar = (
+        example((10,)),
+        example((2,), reduction="sum"),
+        example((3,), weight=[1.0, 0.5, 2.0]),
+        example((4,), weight=[1.0, 0.5, 0.0, 2.0], label_smoothing=0.1),
+    )
 
     def forward(self, y_pred: Array, y_true: Array) -> Any:
-        logits, targets = self._checked(y_pred, y_true)
+        logits, targets = self.labelled(y_pred, y_true)
         self.targets, self.rows = targets, np.arange(len(targets))
+        self.total = self.divisor(self.count(targets))
         top = np.maximum.reduce(logits.real, axis=1, keepdims=True)
         z = np.subtract(logits, top, out=self.buffer("z", logits.shape))
         chosen = z[self.rows, targets]
+        self.wanted = None if self.weight is None and not self.label_smoothing else self._wanted(z)
+        tilt = z @ self.wanted[1] if self.wanted else None
         self.p = np.exp(z, out=z)
         total = np.add.reduce(self.p, axis=1, keepdims=True)
         self.p /= total
-        return scalar(np.add.reduce(np.log(total[:, 0]) - chosen)) / len(targets)
+        log_total = np.log(total[:, 0])
+        if self.wanted is None:
+            return scalar(np.add.reduce(log_total - chosen)) / self.total
+        own, _, mass = self.wanted
+        return scalar(np.add.reduce(mass * log_total - own * chosen - tilt)) / self.total
 
     def backward(self) -> Array:
-        dz = np.divide(self.p, len(self.p), out=self.buffer("dz", self.p.shape))
-        dz[self.rows, self.targets] -= 1 / len(self.p)
+        dz = self.buffer("dz", self.p.shape)
+        if self.wanted is None:
+            np.divide(self.p, self.total, out=dz)
+            dz[self.rows, self.targets] -= 1 / self.total
+            return dz
+        own, rest, mass = self.wanted
+        np.multiply(self.p, (mass / self.total)[:, None], out=dz)
+        dz -= rest / self.total
+        dz[self.rows, self.targets] -= own / self.total
         return dz
 
-    def _checked(self, logits: Any, targets: Any) -> tuple[Array, Array]:
-        if self.scratch is not None:  # inside a network: the targets were checked when they were read
-            return logits, targets
-        logits, targets = np.asarray(logits), np.asarray(targets)
-        shapes = f"CrossEntropyLoss: got logits of shape {logits.shape} and targets of shape {targets.shape}"
-        if logits.ndim < targets.ndim:
-            raise ShapeError(f"{shapes}, expected (N, K) and (N,); swap the arguments")
-        if logits.ndim != 2 or targets.shape != logits.shape[:1]:
-            raise ShapeError(f"{shapes}, expected (N, K) and class indices (N,)")
-        if targets.dtype.kind not in "iu":
-            raise ShapeError(f"CrossEntropyLoss: got targets of type {targets.dtype}, expected integers, a class each")
-        if targets.size and not (targets.min() >= 0 and targets.max() < logits.shape[1]):
-            raise ShapeError(
-                f"CrossEntropyLoss: got classes {targets.min()} to {targets.max()}, expected 0 to "
-                f"{logits.shape[1] - 1} for {logits.shape[1]} logits"
-            )
-        if logits.dtype.kind not in "fc":
-            logits = logits.astype(np.float64)
-        self.dtype = logits.dtype
-        return logits, targets
+    def _wanted(self, z: Array) -> tuple[Array, Array, Array]:
+        """q in parts: what the class of a sample gets alone (N,), what every class gets (K,), and their sum (N,)."""
+        smooth, k = self.label_smoothing, z.shape[1]
+        weights = np.broadcast_to(np.asarray(self.factors(z), z.real.dtype), (k,))
+        own, rest = (1 - smooth) * weights[self.targets], smooth / k * weights
+        return own, rest, own + np.add.reduce(rest)
