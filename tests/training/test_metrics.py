@@ -77,6 +77,13 @@ def test_scores_that_are_not_finite_are_never_good(name: str, example: Any) -> N
             assert value < 0.7 if metric.better == "max" else value > 0.3
 
 
+@pytest.mark.parametrize("name", [n for n in names("metrics") if metrics.get(n).task == "classification"])
+def test_classes_may_be_small_integers(name: str) -> None:
+    """Bytes, as image files hold them, whose products would not fit a byte."""
+    outputs, targets = data(name, (30,))
+    np.testing.assert_array_equal(measure(name, outputs, targets.astype(np.uint8)), measure(name, outputs, targets))
+
+
 def test_a_tie_counts_for_the_lower_class() -> None:
     scores, classes = np.zeros((3, 4)), np.array([0, 1, 0])
     assert measure("accuracy", scores, classes) == 2 / 3

@@ -30,7 +30,7 @@ class ConfusionMatrix(Metric):
 
     def sums(self, outputs: Array, targets: Array) -> Array:
         k = outputs.shape[1]
-        return np.bincount(targets * k + outputs.argmax(axis=1), minlength=k * k).astype(np.float64)
+        return np.bincount(targets.astype(np.intp) * k + outputs.argmax(axis=1), minlength=k * k).astype(np.float64)
 
     def value(self, sums: Array) -> Array:
         return sums.reshape(-1, math.isqrt(len(sums))).astype(np.int64)
