@@ -94,6 +94,9 @@ class Train:
     ema: Annotated[Ema | None, "average the weights over the steps; val.* and eval then use the averages"] = None
     mixup: Annotated[MixUp | None, "train on mixtures of two samples; train.* is then measured on these"] = None
     log_every: Annotated[Annotated[Length, Gt(0)] | None, "also log within the epoch, this often"] = None
+    log_layers: Annotated[
+        Annotated[Length, Gt(0)] | None, "log gradient norm, update / weight and dead share of each layer, this often"
+    ] = None
 
 
 @dataclass(kw_only=True)

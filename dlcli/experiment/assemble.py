@@ -25,6 +25,7 @@ from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.training.ema import Ema
 from dlcli.training.evaluate import Evaluation, Evaluator
+from dlcli.training.layerwise import Layerwise
 from dlcli.training.loop import Plan, Trainer
 from dlcli.training.metrics import Metric
 from dlcli.training.stopping import Monitor
@@ -186,6 +187,8 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
         evaluated = trainer.ema.averaged if trainer.ema is not None else network
         evaluator = Evaluator(evaluated, loss, metrics, splits.val, normalizer, threads)
         trainer.validate = lambda: figures(evaluator.run(), "val")
+    if train.log_layers is not None:
+        trainer.layerwise = Layerwise(network, max(1, trainer.span.length(train.log_layers)))
     stopping = train.early_stopping
     monitor = Monitor(
         str(train.monitor),

@@ -102,9 +102,11 @@ class Session:
         return done or (state.batch == 0 and self.experiment.monitor.exhausted(state.step))
 
     def _after_step(self, done: StepDone, stopping: bool) -> None:
+        row = dict(done.layers or {})
         if self.log_every is not None and done.step % self.log_every == 0:
-            row = {"epoch": done.epoch, "step": done.step, "lr": done.lr, "step.loss": done.loss}
-            self.journal.append({**row, "grad_norm": done.grad_norm, "seconds": self.seconds})
+            row = {"lr": done.lr, "step.loss": done.loss, "grad_norm": done.grad_norm, **row}
+        if row:
+            self.journal.append({"epoch": done.epoch, "step": done.step, **row, "seconds": self.seconds})
         # At the end of an epoch its figures belong into the same checkpoint, so the save waits for them.
         if stopping or (not done.ends_epoch and self._due(done.step)):
             self.save()

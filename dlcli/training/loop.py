@@ -27,6 +27,7 @@ from dlcli.nn.network import Network
 from dlcli.optim.optimizer import Optimizer
 from dlcli.optim.schedule import Schedule, Span
 from dlcli.training.ema import Ema
+from dlcli.training.layerwise import Layerwise
 from dlcli.training.metrics import Metric
 from dlcli.training.mixup import MixUp
 
@@ -43,6 +44,8 @@ class StepDone(NamedTuple):
     grad_norm: float
     samples: int
     ends_epoch: bool
+    layers: dict[str, float] | None = None
+    """The figures of single layers, where they were asked for."""
 
 
 class EpochDone(NamedTuple):
@@ -107,6 +110,8 @@ class Trainer:
     """The figures of the validation split, by their full names."""
     ema: Ema | None = None
     """Averages to keep of what `network` learns."""
+    layerwise: Layerwise | None = None
+    """Figures of single layers to take down at some steps."""
     state: State = field(default_factory=State)
 
     def __post_init__(self) -> None:
@@ -148,6 +153,7 @@ class Trainer:
             loss, samples = self._pass(next(batches))
         else:
             loss, samples = self._accumulate(islice(batches, self.plan.accumulate))
+        layerwise = self.layerwise if self.layerwise is not None and self.layerwise.begin(s.step + 1) else None
         norm = self._clip(loss, lr)
         self.optimizer.step(lr)
         self.network.constrain()
@@ -156,7 +162,8 @@ class Trainer:
             self.ema.update(s.step)
         s.add("loss", (loss * samples, samples))
         s.add("grad_norm", (norm, 1.0))
-        return StepDone(s.step, s.epoch + 1, loss, lr, norm, samples, s.batch == len(self.batches))
+        layers = layerwise.end() if layerwise is not None else None
+        return StepDone(s.step, s.epoch + 1, loss, lr, norm, samples, s.batch == len(self.batches), layers)
 
     def _pass(self, batch: Pair) -> tuple[float, int]:
         """Forward and backward over one batch: its loss and size."""

@@ -70,7 +70,7 @@ MORE = {
     "drop-last": ["data.drop_last=true", "data.validation=2", "train.monitor=train.loss"],
     "accumulate": [DROPOUT, "train.accumulate=5", "train.epochs=24", "optimizer={Adam: {lr: 0.01}}"],
     "order-of-the-data": ["data.shuffle=false", "data.validation=0", "data.batch_size=9"],
-    "log-every": ["train.log_every=5 steps", "train.checkpoint={every: 7 steps, keep: 2}"],
+    "log-every": ["train.log_every=5 steps", "train.log_layers=3 steps", "train.checkpoint={every: 7 steps, keep: 2}"],
     "ema-accumulate": ["train.ema={warmup: false}", "train.mixup={}", "train.accumulate=2", "train.epochs=12"],
     "by-time": ["train.checkpoint={every: 0.001 s, keep: 1}", "train.log_every=1 steps"],
 }
