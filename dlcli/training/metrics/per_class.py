@@ -45,11 +45,7 @@ class BalancedAccuracy(ClassMean):
 
 @dataclass(kw_only=True, eq=False)
 class Averaged(ClassMean):
-    """A figure of each class, averaged as asked for.
-
-    `macro`: mean over the classes in the targets or predictions; `weighted`: mean over the classes, each weighted by
-    its samples; `micro`: the figure of the counts that are added over the classes, which is the accuracy.
-    """
+    """A figure of each class, in the mean over the classes that `average` names."""
 
     average: Literal["macro", "micro", "weighted"] = "macro"
 
