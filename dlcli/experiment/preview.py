@@ -17,8 +17,8 @@ from dlcli.experiment.assemble import assemble, load_data
 EPOCHS = 5
 """Epochs that are shown below each other."""
 
-SMALL, ZOOM = 64, 3
-"""Images no larger than this are drawn this many times as large."""
+LARGE = 96
+"""Smaller images are drawn as many times as large as fits into this many pixels."""
 
 GAP = 128
 """The grey of the line between two images."""
@@ -44,7 +44,7 @@ def preview(config: Config, access: Access, path: Path, first: int, count: int) 
     for epoch in range(first - 1, first - 1 + EPOCHS if config.data.augment else 0):
         seen, _ = batches.gather(rows, epoch)
         kinds.append(seen * normalizer.std + normalizer.mean)
-    low, high = float(kinds[0].min()), float(kinds[0].max())
+    low, high = float(splits.train.inputs.min()), float(splits.train.inputs.max())
     grey = np.clip((np.stack(kinds) - low) * (255 / ((high - low) or 1.0)), 0, 255)
     write_atomic(path, encode(grid(np.rint(grey).astype(np.uint8))))
     return len(rows)
@@ -53,9 +53,8 @@ def preview(config: Config, access: Access, path: Path, first: int, count: int) 
 def grid(images: Array) -> Array:
     """(rows, columns, channels, height, width) as one image (height, width, channels), with lines between."""
     rows, columns, channels, height, width = images.shape
-    if max(height, width) <= SMALL:
-        images = images.repeat(ZOOM, axis=3).repeat(ZOOM, axis=4)
-        height, width = height * ZOOM, width * ZOOM
+    zoom = max(1, LARGE // max(height, width))
+    images, height, width = images.repeat(zoom, axis=3).repeat(zoom, axis=4), height * zoom, width * zoom
     drawn = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), GAP, np.uint8)
     for i, row in enumerate(images):
         for j, image in enumerate(row):
