@@ -40,6 +40,7 @@ class StepDone(NamedTuple):
     step: int
     epoch: int
     loss: float
+    """A mean, also where the gradient is that of a sum."""
     lr: float
     grad_norm: float
     samples: int
@@ -64,7 +65,7 @@ class Plan:
 
     epochs: int
     accumulate: int = 1
-    """Micro-batches of one step, whose gradients are averaged over their samples."""
+    """Micro-batches of one step, whose gradients become that of one batch."""
     clip_grad_norm: float | None = None
     """Scale the gradient by c / (norm + 1e-6) where its 2-norm over all parameters exceeds c."""
     clip_grad_value: float | None = None
@@ -150,9 +151,10 @@ class Trainer:
     def _step(self, batches: Iterator[Pair]) -> StepDone:
         s, lr = self.state, self.lr()
         if self.summed is None:
-            loss, samples = self._pass(next(batches))
+            total, count, samples = self._pass(next(batches))
         else:
-            loss, samples = self._accumulate(islice(batches, self.plan.accumulate))
+            total, count, samples = self._accumulate(islice(batches, self.plan.accumulate))
+        loss = total / (count or 1)
         layerwise = self.layerwise if self.layerwise is not None and self.layerwise.begin(s.step + 1) else None
         norm = self._clip(loss, lr)
         self.optimizer.step(lr)
@@ -160,13 +162,13 @@ class Trainer:
         s.step += 1
         if self.ema is not None:
             self.ema.update(s.step)
-        s.add("loss", (loss * samples, samples))
+        s.add("loss", (total, count))
         s.add("grad_norm", (norm, 1.0))
         layers = layerwise.end() if layerwise is not None else None
         return StepDone(s.step, s.epoch + 1, loss, lr, norm, samples, s.batch == len(self.batches), layers)
 
-    def _pass(self, batch: Pair) -> tuple[float, int]:
-        """Forward and backward over one batch: its loss and size."""
+    def _pass(self, batch: Pair) -> tuple[float, float, int]:
+        """Forward and backward over one batch: the sum and count of its loss, and its samples."""
         s, (x, y), draws = self.state, batch, self.network.draws
         draws.step = s.epoch * len(self.batches) + s.batch  # what dropout draws from, with the seed
         if self.mixup is not None:
@@ -179,22 +181,22 @@ class Trainer:
             s.add(name, metric.sums(scores, y))
         self.network.backward(criterion.backward())
         s.batch += 1
-        return loss, len(y)
+        return *self.loss.sums(loss, y), len(y)
 
-    def _accumulate(self, batches: Iterator[Pair]) -> tuple[float, int]:
-        """Mean loss and gradient over several batches, each weighted by its samples."""
+    def _accumulate(self, batches: Iterator[Pair]) -> tuple[float, float, int]:
+        """The same over several batches, with the gradient that they would have as one."""
         summed = self.summed
         if summed is None:
             raise ValueError("a plan without accumulation")
         summed[:] = 0
-        total, samples = 0.0, 0
+        total, count, samples = 0.0, 0.0, 0
         for batch in batches:
-            loss, n = self._pass(batch)
-            self.grads *= n
+            part, n, size = self._pass(batch)
+            self.grads *= 1 if self.loss.reduction == "sum" else n
             summed += self.grads
-            total, samples = total + loss * n, samples + n
-        np.divide(summed, samples, out=self.grads)
-        return total / samples, samples
+            total, count, samples = total + part, count + n, samples + size
+        np.divide(summed, self.loss.divisor(count), out=self.grads)
+        return total, count, samples
 
     def _clip(self, loss: float, lr: float) -> float:
         """Check that loss and gradient are finite, clip the gradient, and return its norm before clipping."""
@@ -223,7 +225,7 @@ class Trainer:
     def _end_epoch(self) -> EpochDone:
         s = self.state
         loss, norm = s.partial["loss"], s.partial["grad_norm"]
-        figures = {"train.loss": float(loss[0] / loss[1])}
+        figures = {"train.loss": float(loss[0] / (loss[1] or 1))}
         figures |= {f"train.{name}": value for name, value in self.running().items()}
         if self.validate is not None:
             figures |= self.validate()
