@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
-from dlcli.core.options import Decay, NonNegative, Positive, example
+from dlcli.core.options import Decay, Example, NonNegative, Positive, example
 from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
 
 
@@ -43,12 +43,13 @@ class Adam(Optimizer):
     weight_decay: NonNegative = 0.0
 
     slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
-    examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
+    examples: ClassVar[tuple[Example, ...]] = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        self._adapt(part, decayed(part, self.weight_decay), lr)
+        part.w -= self.change(part, decayed(part, self.weight_decay), lr)
 
-    def _adapt(self, part: Part, g: Array, lr: float) -> None:
+    def change(self, part: Part, g: Array, lr: float) -> Array:
+        """lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps), in the scratch."""
         room, (beta1, beta2) = part.scratch, self.betas
         m, v = averages(part, g, beta1, beta2)
         # sqrt(v / c2) + eps, and then m / that, times lr / c1
@@ -57,7 +58,7 @@ class Adam(Optimizer):
         room += self.eps
         np.divide(m, room, out=room)
         room *= lr / (1 - beta1**self.t)
-        part.w -= room
+        return room
 
 
 @optimizers.register
@@ -74,8 +75,8 @@ class AdamW(Adam):
 
     weight_decay: NonNegative = 0.01
 
-    examples: ClassVar = (example(), example(lr=0.01, weight_decay=0.1))
+    examples: ClassVar[tuple[Example, ...]] = (example(), example(lr=0.01, weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
         part.w *= 1 - lr * self.weight_decay * part.decay
-        self._adapt(part, part.g, lr)
+        part.w -= self.change(part, part.g, lr)

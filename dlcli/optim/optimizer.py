@@ -1,4 +1,4 @@
-"""The optimizer contract: a step over the arena's vectors, segment by segment, with named state."""
+"""The optimizer contract: a step over the arena's vectors, stretch by stretch or parameter by parameter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ optimizers: Registry[Optimizer] = Registry("optimizer", "optimizers")
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """One segment of the vectors as `update` sees it; assigning to an array writes through, so `part.w += v` works."""
+    """What one `update` works on: a segment of the vectors, flat, or one parameter in its shape.
+
+    Assigning to an array writes through, so `part.w += v` works.
+    """
 
     w: Array
     g: Array
@@ -41,14 +44,18 @@ class Part:
 
 @dataclass(kw_only=True, eq=False)
 class Optimizer(metaclass=Checked):
-    """Changes the parameters w by their gradients g, elementwise, over flat vectors.
+    """Changes the parameters w by their gradients g.
 
-    A subclass names its vectors in `slots` and writes `update`. Weight decay reaches parameters with two axes or
-    more (not biases, not norms); PyTorch decays everything. `t` counts the steps, from 1 within the first.
+    A subclass names its vectors in `slots` and writes `update`, which gets flat stretches of the vectors, each with
+    many parameters, or one parameter at a time in its shape where the subclass is not `elementwise`. Weight decay
+    reaches parameters with two axes or more (not biases, not norms); PyTorch decays everything. `t` counts the steps,
+    from 1 within the first.
     """
 
     examples: ClassVar[tuple[Example, ...]] = ()
     slots: ClassVar[tuple[str, ...]] = ()
+    elementwise: ClassVar[bool] = True
+    """Whether an element's step depends on no other element."""
 
     lr: Positive
     """The learning rate; a schedule scales it."""
@@ -67,14 +74,29 @@ class Optimizer(metaclass=Checked):
         self.parts = self._cut(arena)
 
     def _cut(self, arena: Arena) -> list[Part]:
-        """Every segment with its stretches of the slots."""
-        scratch = aligned((max((s.stop - s.start for s in arena.segments), default=0),), arena.dtype)
+        """Every segment, or every trained parameter, with its share of the slots."""
+        if not self.elementwise:
+            scratch = arena.views(aligned((arena.trainable,), arena.dtype))
+            slots = {slot: arena.views(vector) for slot, vector in self.vectors.items()}
+            return [
+                Part(
+                    arena.params[p.name],
+                    arena.gradients[p.name],
+                    Views({slot: views[p.name] for slot, views in slots.items()}),
+                    scratch[p.name],
+                    p.lr_mult,
+                    p.decay,
+                )
+                for p in arena.parameters
+                if p.trainable
+            ]
+        room = aligned((max((s.stop - s.start for s in arena.segments), default=0),), arena.dtype)
         return [
             Part(
                 arena.values[s.start : s.stop],
                 arena.grads[s.start : s.stop],
                 Views({slot: vector[s.start : s.stop] for slot, vector in self.vectors.items()}),
-                scratch[: s.stop - s.start],
+                room[: s.stop - s.start],
                 s.lr_mult,
                 s.decay,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +33,17 @@ VARIED: dict[str, Any] = {
 VARIED |= dict.fromkeys(("AdamW", "Adamax", "NAdam", "RAdam"), VARIED["Adam"])
 VARIED["RMSprop"] = st.fixed_dictionaries({"alpha": unit, "momentum": unit, "weight_decay": unit})
 VARIED["Adagrad"] = st.fixed_dictionaries({"lr_decay": unit, "weight_decay": unit})
+VARIED["Muon"] = st.fixed_dictionaries(
+    {
+        "momentum": unit,
+        "nesterov": st.booleans(),
+        "weight_decay": unit,
+        "ns_steps": st.integers(1, 6),
+        "eps": st.floats(1e-10, 1e-2),
+        "adjust_lr_fn": st.sampled_from([None, "original", "match_rms_adamw"]),
+        "ns_coefficients": st.sampled_from([[3.4445, -4.775, 2.0315], [2.0, -1.5, 0.5], [1.5, -0.5, 0.0]]),
+    }
+)
 VARIED["Adadelta"] = st.fixed_dictionaries({"rho": unit, "weight_decay": unit})
 """Other options than those of the examples."""
 
@@ -40,23 +52,41 @@ LOOSE = {"NAdam": (1e-5, 1e-5)}
 """Where PyTorch keeps a number in float32 (the product of momenta) whatever the type of the parameters."""
 
 
+def torch_optimizers(torch: ModuleType, name: str, params: dict[str, Any], chosen: dict[str, Any]) -> list[Any]:
+    """The weight decayed and the bias not; PyTorch's Muon takes no bias, which then is AdamW's."""
+    cls = getattr(torch.optim, name)
+    if name != "Muon":
+        groups = [{"params": [params["weight"]]}, {"params": [params["bias"]], "weight_decay": 0.0}]
+        return [cls(groups, **chosen)]
+    betas = tuple(chosen.pop("betas", (0.9, 0.999)))
+    muon = cls([params["weight"]], **chosen)
+    others = {"lr": chosen["lr"], "eps": chosen.get("eps", muon.defaults["eps"]), "weight_decay": 0.0}
+    return [muon, torch.optim.AdamW([params["bias"]], betas=betas, **others)]
+
+
+@pytest.fixture(autouse=True)
+def no_bfloat16(torch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's Muon rounds to bfloat16, whatever the parameters' type; without that, all digits compare."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+
+
 def compare_steps(torch: ModuleType, name: str, chosen: dict[str, Any], seed: int = 0) -> None:
-    """Twenty steps on given gradients, the weight decayed and the bias not."""
+    """Twenty steps on given gradients."""
     rng = np.random.default_rng(seed)
     arena = Arena([Parameter("weight", (4, 3)), Parameter("bias", (4,), decay=0.0)], np.float64)
     arena.values[:] = rng.normal(size=arena.values.shape)
     ours = build("optimizers", name, chosen)
     ours.bind(arena)
     theirs = {key: torch.tensor(value.copy(), requires_grad=True) for key, value in arena.params.items()}
-    groups = [{"params": [theirs["weight"]]}, {"params": [theirs["bias"]], "weight_decay": 0.0}]
-    optimizer = getattr(torch.optim, name)(groups, **{"lr": ours.lr, **chosen})
+    optimizers = torch_optimizers(torch, name, theirs, {"lr": ours.lr, **chosen})
     for _ in range(20):
         for key, tensor in theirs.items():
             gradient = rng.normal(size=tuple(tensor.shape))
             arena.gradients[key] = gradient
             tensor.grad = torch.tensor(gradient)
         ours.step(ours.lr)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
     for key, tensor in theirs.items():
         rtol, atol = LOOSE.get(name, (1e-10, 1e-13))
         np.testing.assert_allclose(arena.params[key], tensor.detach().numpy(), rtol=rtol, atol=atol)
@@ -82,10 +112,9 @@ def test_twenty_steps_with_other_options(torch: ModuleType, name: str) -> None:
 @pytest.mark.parametrize("name", VARIED)
 def test_defaults_are_those_of_pytorch(torch: ModuleType, name: str) -> None:
     ours, cls = optimizers.get(name)(lr=0.1), getattr(torch.optim, name)
-    theirs = cls([torch.zeros(1)], lr=0.1).defaults
-    for option in ("momentum", "dampening", "weight_decay", "nesterov", "betas", "eps"):
-        if hasattr(ours, option):
-            assert getattr(ours, option) == theirs[option], option
+    theirs = cls([torch.zeros(1, 1)], lr=0.1).defaults
+    for option in [field.name for field in dataclasses.fields(ours) if field.name in theirs]:
+        assert getattr(ours, option) == theirs[option], option
 
 
 MORE: list[tuple[str, dict[str, Any]]] = [
