@@ -72,6 +72,13 @@ MORE = {
     "order-of-the-data": ["data.shuffle=false", "data.validation=0", "data.batch_size=9"],
     "log-every": ["train.log_every=5 steps", "train.log_layers=3 steps", "train.checkpoint={every: 7 steps, keep: 2}"],
     "ema-accumulate": ["train.ema={warmup: false}", "train.mixup={}", "train.accumulate=2", "train.epochs=12"],
+    "augment": [
+        "data.dataset=digits",
+        "data.validation=1346",
+        "model=[Flatten, Linear: {out_features: 9}, ReLU, Linear: {out_features: 10}]",
+        "data.augment=[RandomAffine: {degrees: 9, translate: [0.1, 0.1]}, ElasticTransform: {alpha: 6, sigma: 2}, "
+        "RandomErasing, GaussianNoise]",
+    ],
     "by-time": ["train.checkpoint={every: 0.001 s, keep: 1}", "train.log_every=1 steps"],
 }
 """What is stopped after every sixteenth step, and nightly after each."""
