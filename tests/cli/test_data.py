@@ -1,16 +1,21 @@
-"""`data list|fetch|verify|import|path|show`: without a network, or with a mirror on this machine."""
+"""`data list|fetch|verify|import|path|show|preview`: without a network, or with a mirror on this machine."""
 
 from __future__ import annotations
 
 import functools
 import stat
+import struct
 import threading
+import zlib
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commandline import Cli
+
+from dlcli.data.png import encode
 
 FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
@@ -113,6 +118,77 @@ def test_show_draws_what_has_a_picture_and_prints_the_rest(cli: Cli) -> None:
     printed = cli("data", "show", "linear_regression.yaml", "--split", "test").out.splitlines()
     assert len(printed) == 2
     assert len(printed[1].split()) == 2
+
+
+def decoded(png: bytes) -> np.ndarray:
+    """The pixels (height, width, channels) of a PNG with lines that are not filtered; every checksum is checked."""
+    assert png[:8] == bytes([137, 80, 78, 71, 13, 10, 26, 10])
+    at, chunks = 8, {}
+    while at < len(png):
+        (size,) = struct.unpack_from(">I", png, at)
+        kind, content = png[at + 4 : at + 8], png[at + 8 : at + 8 + size]
+        assert struct.unpack_from(">I", png, at + 8 + size) == (zlib.crc32(kind + content),)
+        chunks[kind] = content
+        at += size + 12
+    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
+    width, height, depth, colour, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    channels = {0: 1, 2: 3}[colour]
+    assert (depth, *rest) == (8, 0, 0, 0)
+    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, 1 + width * channels)
+    assert not lines[:, 0].any()
+    return lines[:, 1:].reshape(height, width, channels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_holds_its_pixels(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels)).astype(np.uint8)
+    np.testing.assert_array_equal(decoded(encode(pixels)), pixels)
+
+
+def tiles(path: Path) -> np.ndarray:
+    """The images of 8 x 8 pixels (rows, columns, 8, 8) of a preview of digits, which are drawn 12 times as large."""
+    pixels = decoded(path.read_bytes())[:, :, 0]
+    rows, columns = ((n + 1) // 97 for n in pixels.shape)
+    assert pixels.shape == (rows * 97 - 1, columns * 97 - 1)
+    found = [[pixels[i * 97 : i * 97 + 96, j * 97 : j * 97 + 96] for j in range(columns)] for i in range(rows)]
+    small = np.array(found)[:, :, ::12, ::12]
+    np.testing.assert_array_equal(small.repeat(12, axis=2).repeat(12, axis=3), found)
+    return small
+
+
+def test_preview_draws_what_the_network_sees(cli: Cli) -> None:
+    cli.shipped("digits")
+    augment = ("--set", "data.augment=[RandomShift: {pixels: 1}]", "--count", "6")
+    ended = cli("data", "preview", "digits.yaml", *augment)
+    assert ended.out == "digits-preview.png\n"
+    assert ended.lines[0] == "6 samples: the first row as they are, below it from epoch 1 on"
+    first = tiles(cli.folder / "digits-preview.png")
+    assert first.shape == (6, 6, 8, 8)
+    assert first.max() == 255
+    for row in range(1, 6):
+        assert not np.array_equal(first[row], first[0])
+    for sample in range(6):
+        padded = np.pad(first[0, sample], 1)
+        moved = [padded[i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
+        assert all(any(np.array_equal(first[row, sample], m) for m in moved) for row in range(6))
+    cli("data", "preview", "digits.yaml", *augment, "--epoch", "2", "--out", "second.png")
+    second = tiles(cli.folder / "second.png")
+    np.testing.assert_array_equal(second[[0, 1, 2, 3, 4]], first[[0, 2, 3, 4, 5]])
+    plain = cli("data", "preview", "digits.yaml", "--set", "data.augment=[]", "--out", "plain.png")
+    assert plain.lines[0] == "10 samples as they are: data.augment is empty"
+    np.testing.assert_array_equal(tiles(cli.folder / "plain.png")[:, :6], first[:1])
+
+
+def test_what_cannot_be_previewed(cli: Cli) -> None:
+    cli.shipped("digits")
+    cli.shipped("xor")
+    table = cli("data", "preview", "xor.yaml", code=2)
+    assert "got samples of shape (2,), expected images of 1 or 3 channels; dlcli data show CONFIG" in table.lines[-1]
+    missing = cli("data", "preview", "digits.yaml", "--out", "nowhere/a.png", code=8)
+    assert missing.lines == ["error: nowhere/a.png: cannot write: no such file or directory"]
+    cli("data", "preview", "digits.yaml", "--out", ".", code=8)
+    wrong = cli("data", "preview", "digits.yaml", "--set", "data.augment=[RandomShift: {pixels: 9}]", code=3)
+    assert "data.augment.0.RandomShift: got pixels = 9, which can move an image of 8 x 8 out of sight" in wrong.err
 
 
 WRONG = {
