@@ -184,3 +184,28 @@ def test_a_large_offset_leaves_all_digits() -> None:
     normalizer = Normalizer.fit("standardize", raw, image=False)
     wanted = (np.arange(100.0) - 49.5) / np.arange(100.0).std()
     np.testing.assert_allclose(normalizer.apply(raw, np.empty((100, 1), np.float32))[:, 0], wanted, rtol=1e-6)
+
+
+def test_raw_samples_are_augmented_before_they_are_normalised() -> None:
+    def augment(raw: Any, rows: Any, epoch: int) -> Any:
+        seen.append((raw.shape, raw.dtype, rows.tolist(), epoch))
+        return raw.astype(np.float32) + 1000 * epoch + rows[:, None, None, None]
+
+    seen: list[Any] = []
+    inputs = pictures(np.uint8, 3)
+    normalizer = Normalizer.fit("standardize", inputs, image=True)
+    batches = Batches(Samples(inputs, np.arange(40)), normalizer, np.float32, 16, seed=2, shuffle=True, augment=augment)
+    for x, y in batches.epoch(3, first=1):
+        raw = inputs[y] + 3000.0 + y[:, None, None, None]
+        np.testing.assert_allclose(x, (raw - normalizer.mean) / normalizer.std, rtol=1e-4)
+    plain = Batches(Samples(inputs, np.arange(40)), normalizer, np.float32, 16, seed=2, shuffle=True)
+    order = [y.tolist() for _, y in plain.epoch(3, first=1)]
+    assert seen == [((16, 3, 4, 4), np.uint8, order[0], 3), ((8, 3, 4, 4), np.uint8, order[1], 3)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_gathered_whole(channels: int) -> None:
+    inputs, rows = pictures(np.uint8, channels), np.array([7, 0, 39, 7])
+    x, y = Batches(Samples(inputs, np.arange(40)), AS_THEY_ARE, np.float32, 4).gather(rows)
+    np.testing.assert_array_equal(x, inputs[rows])
+    np.testing.assert_array_equal(y, rows)

@@ -37,7 +37,7 @@ class Augmenter(Scratch):
         """
         images = self.buffer("images", raw.shape, np.result_type(raw.dtype, self.dtype))
         keys = self._keys(epoch)
-        size = max(1, BLOCK // math.prod(raw.shape[-2:]))
+        size = max(1, BLOCK // math.prod(raw.shape[1:][-2:]))
         for start in range(0, len(raw), size):
             block = slice(start, start + size)
             self._vary(raw[block], images[block], (Draws(key, rows[block]) for key in keys))
