@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Lt
 
-from dlcli.core.arena import Array
-from dlcli.core.options import example
-from dlcli.nn.layer import Layer, layers
+from dlcli.core.arena import Array, shaped
+from dlcli.core.options import Example, example
+from dlcli.nn.layer import Layer, Shape, layers
 
 LEVELS = 1 << 16
 """Steps in which p is held: a mask costs 16 random bits an element."""
@@ -32,17 +33,23 @@ class Dropout(Layer):
 
     complex_step: ClassVar[bool] = True
     stochastic: ClassVar[bool] = True
-    examples: ClassVar = (example((5,)), example((2, 3), p=0.2), example((4,), p=0.0))
+    examples: ClassVar[tuple[Example, ...]] = (example((5,)), example((2, 3), p=0.2), example((4,), p=0.0))
+
+    def mask_shape(self, x_shape: Shape) -> Shape:
+        """The shape of m, one number for all that is dropped together."""
+        return x_shape
 
     def forward(self, x: Array, training: bool) -> Array:
         self.mask = None
         dropped = min(round(self.p * LEVELS), LEVELS - 1)
         if not training or dropped == 0:
             return x
-        words = self.rng().integers(0, 1 << 64, size=-(-x.size // 4), dtype=np.uint64)
-        drawn = words.view(np.uint16)[: x.size].reshape(x.shape)
-        kept = np.greater_equal(drawn, dropped, out=self.buffer("kept", x.shape, bool))
-        self.mask = np.multiply(kept, LEVELS / (LEVELS - dropped), out=self.buffer("mask", x.shape))
+        shape = self.mask_shape(x.shape)
+        size = math.prod(shape)
+        words = self.rng().integers(0, 1 << 64, size=-(-size // 4), dtype=np.uint64)
+        drawn = shaped(words.view(np.uint16)[:size], shape)
+        kept = np.greater_equal(drawn, dropped, out=self.buffer("kept", shape, bool))
+        self.mask = np.multiply(kept, LEVELS / (LEVELS - dropped), out=self.buffer("mask", shape))
         return np.multiply(x, self.mask, out=self.buffer("y", x.shape))
 
     def backward(self, dy: Array) -> Array:

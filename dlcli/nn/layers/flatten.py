@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
-from dlcli.core.options import example
+from dlcli.core.options import Example, example
 from dlcli.nn.layer import Layer, Shape, layers
 
 
@@ -24,24 +24,26 @@ class Flatten(Layer):
     """
 
     complex_step: ClassVar[bool] = True
-    examples: ClassVar = (example((2, 3, 4)), example((5,)))
+    examples: ClassVar[tuple[Example, ...]] = (example((2, 3, 4)), example((5,)))
 
     def setup(self, in_shape: Shape) -> Shape:
         return (math.prod(in_shape),)
 
     def forward(self, x: Array, training: bool) -> Array:
-        self.shape, self.row_major = x.shape, x.flags.c_contiguous
-        if self.row_major:
-            return x.reshape(len(x), -1)
-        y = self.buffer("y", (len(x), math.prod(x.shape[1:])))
-        np.copyto(y.reshape(x.shape), x)
-        return y
+        self.x_shape, self.row_major = x.shape, x.flags.c_contiguous
+        if not self.row_major:
+            flat = self.buffer("y", (len(x), math.prod(x.shape[1:])))
+            x_rows = flat.reshape(x.shape)
+            np.copyto(x_rows, x)
+            x = x_rows
+        return x.reshape(len(x), *(self.out_shape or ()))
 
     def backward(self, dy: Array) -> Array:
+        dy = dy.reshape(self.x_shape)
         if self.row_major:
-            return dy.reshape(self.shape)
-        dx = self.buffer("dx", self.shape)
-        np.copyto(dx, dy.reshape(self.shape))
+            return dy
+        dx = self.buffer("dx", self.x_shape)
+        np.copyto(dx, dy)
         return dx
 
     def flops(self) -> int:

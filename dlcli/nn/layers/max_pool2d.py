@@ -1,0 +1,61 @@
+"""The largest number of every window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlcli.core.arena import Array
+from dlcli.core.options import Pair, example, pair
+from dlcli.nn.layer import Shape, layers
+from dlcli.nn.layers.maxima import give_back, keep_largest
+from dlcli.nn.layers.pooling import ACROSS, DOWN, Pool2d, Two
+
+
+@layers.register
+@dataclass(eq=False)
+class MaxPool2d(Pool2d):
+    """y = the maximum of x over a window
+
+    x (N, C, H, W), y (N, C, H', W'), H' = (H + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down,
+    or up with `ceil_mode`, likewise W'. The stride is the kernel size by default; the padding never wins.
+    dx = the sum of dy over the windows that x won; among equal ones the first wins, row by row.
+
+    Source: Weng, Ahuja and Huang 1992, "Cresceptron: a self-organizing neural network which grows adaptively";
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
+    """
+
+    dilation: Pair = 1
+
+    outside: ClassVar[float] = -np.inf
+    complex_step: ClassVar[bool] = True
+    examples: ClassVar = (
+        example((2, 4, 4), kernel_size=2),
+        example((2, 5, 4), kernel_size=3, stride=[1, 2], padding=1),
+        example((1, 5, 5), kernel_size=2, ceil_mode=True),
+        example((2, 6, 5), kernel_size=[3, 2], stride=1, dilation=2, padding=[2, 1]),
+    )
+
+    def spread(self) -> Two:
+        return pair(self.dilation)
+
+    def prepare(self, merged: Shape, y: Shape) -> None:
+        shapes = ((DOWN, y), (ACROSS, merged))
+        self.wins = [
+            self.buffer(f"wins{axis}", (shape[0], len(self.places[axis]) - 1, *shape[1:]), bool)
+            for axis, shape in shapes
+        ]
+        self.spare = [None if self.tiled[axis] else self.buffer(f"spare{axis}", shape) for axis, shape in shapes]
+
+    def merge(self, axis: int, rows: slice, parts: Sequence[Array], out: Array) -> None:
+        keep_largest(parts, out, self.wins[axis][rows])
+
+    def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
+        spare = self.spare[axis]
+        give_back(d, parts, self.wins[axis][rows], None if spare is None else spare[rows])
+
+    def branch(self) -> Array:
+        return np.concatenate([wins.ravel() for wins in self.wins])
