@@ -198,6 +198,13 @@ def same_config(parent: Path, config_sha256: str) -> Run | None:
     return found[-1] if found else None
 
 
+def names_run(text: str, parent: Path) -> bool:
+    """Whether a text that could also be another path means a run: a run's path, `latest`, or how some name begins."""
+    if os.path.lexists(text):
+        return Run(Path(text)).exists()
+    return text == "latest" or any(run.path.name.startswith(text) for run in all_runs(parent))
+
+
 def find(name: str | None, parent: Path) -> Run:
     """The run that a user means: a path, a name, a unique prefix, `latest`, or None for the newest.
 

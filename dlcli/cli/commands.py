@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dlcli import __version__
-from dlcli.cli import config, data, evaluate, gradcheck, inspect, render, runs, train
+from dlcli.cli import config, data, evaluate, gradcheck, inspect, predict, render, runs, train
 from dlcli.core.errors import EXIT_CODES
 
 CODES = "Exit codes:\n\n\b\n" + "\n".join(f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
@@ -43,6 +43,7 @@ def dlcli(
 
 app.command("train")(train.train)
 app.command("eval")(evaluate.eval_)
+app.command("predict")(predict.predict)
 app.command("gradcheck")(gradcheck.gradcheck)
 app.command("resume")(train.resume)
 app.command("check")(inspect.check)

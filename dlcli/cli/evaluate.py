@@ -32,7 +32,7 @@ def eval_(
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,
 ) -> None:
-    """Loss and metrics on one split; per class, confusion, worst samples.
+    """Metrics on one split, per class; confusion matrix, the worst.
 
     Several runs or checkpoints are evaluated as an ensemble: the mean of their
     probabilities, or of their values.
@@ -69,7 +69,7 @@ def _text(found: Evaluated, worst: int) -> str:
     blocks = [*_members(found, on), _figures(found)]
     matrix = found.confusion()
     if matrix is not None and len(matrix) <= MOST_CLASSES:
-        blocks += [_per_class(found), confusion(matrix, found.split.class_names)]
+        blocks += [_per_class(found), confusion(matrix, found.split.info.names)]
     for name, (true, learned) in found.comparison.items():
         pairs = [
             [str(i), number(t), number(v), f"{v - t:+.2g}"]

@@ -59,13 +59,13 @@ def list_(
 
 
 def _test(opened: list[dict[str, Any]]) -> str:
-    """The newest figures on the test split, and how often it was opened."""
+    """The newest figures on the test split, which predictions alone do not give, and how often it was opened."""
     if not opened:
         return "-"
-    figures = {k: v for k, v in opened[-1]["metrics"].items() if k != "loss"} or opened[-1]["metrics"]
-    first = next(iter(figures.items()))
+    measured: dict[str, Any] = next((row["metrics"] for row in reversed(opened) if row["metrics"]), {})
+    name = next((name for name in measured if name != "loss"), "loss")
     times = f" (opened {len(opened)} times)" if len(opened) > 1 else ""
-    return f"{first[0]} {show.figure(first[0], first[1])}{times}"
+    return f"{f'{name} {show.figure(name, measured[name])}' if measured else 'predicted'}{times}"
 
 
 @app.command("show")

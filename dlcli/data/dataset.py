@@ -50,6 +50,11 @@ class DataInfo:
     image: bool = False
     """Whether the whole input has one mean and deviation, rather than each column its own."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the classes are called, by their numbers where they have no names; none for values."""
+        return self.class_names or tuple(map(str, range(self.classes or 0)))
+
 
 @dataclass(frozen=True)
 class Loaded:

@@ -81,7 +81,7 @@ def evaluate(
         found.append(Evaluator(network, loss, measured, split.samples, normalizer, threads).run(collect=True))
     own = [Figures.of({"loss": e.loss} | e.values, e.sums, measured) for e in found]
     outputs = together([np.asarray(e.outputs) for e in found], bool(split.info.classes))
-    _note_broken(outputs, note)
+    note_broken(outputs, note)
     figures = own[0] if len(own) == 1 else _figures(outputs, split.samples.targets, measured)
     comparison = _compare(*networks[0], split.truth) if split.truth and len(members) == 1 else {}
     return Evaluated(members, own, figures, split, outputs, comparison)
@@ -94,7 +94,8 @@ def _figures(outputs: Array, targets: Array, measured: Mapping[str, Metric]) -> 
     return Figures.of({name: float(metric.value(sums[name])) for name, metric in measured.items()}, sums, measured)
 
 
-def _note_broken(outputs: Array, note: Note) -> None:
+def note_broken(outputs: Array, note: Note) -> None:
+    """A warning where outputs (N, ...) are not finite."""
     bad = np.count_nonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
     if bad:
         note(f"warning: the outputs for {bad:,} of {len(outputs):,} samples are not finite")

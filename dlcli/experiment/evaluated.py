@@ -89,7 +89,7 @@ class Evaluated:
         each = per_class(matrix)
         return [
             {"class": name, "precision": float(p), "recall": float(r), "f1": float(f1), "support": int(n)}
-            for name, p, r, f1, n in zip(self.split.class_names, *each, strict=True)
+            for name, p, r, f1, n in zip(self.split.info.names, *each, strict=True)
         ]
 
     @np.errstate(all="ignore")
@@ -104,7 +104,7 @@ class Evaluated:
             far = np.square(outputs.astype(np.float64) - targets).reshape(len(outputs), -1).sum(axis=1)
             order = np.argsort(-far, kind="stable")[:n]
             return [{"index": int(i), "target": targets[i].tolist(), "predicted": outputs[i].tolist()} for i in order]
-        p, taken, names = softmax(outputs), outputs.argmax(axis=1), self.split.class_names
+        p, taken, names = softmax(outputs), outputs.argmax(axis=1), self.split.info.names
         wrong = np.flatnonzero(taken != targets)
         order = wrong[np.argsort(p[wrong, targets[wrong]], kind="stable")][:n]
         return [

@@ -70,7 +70,7 @@ def open_checkpoints(
     return found
 
 
-def is_model(word: str, parent: Path) -> bool:
+def is_model(word: str) -> bool:
     """Whether a word of the command line names a run or a checkpoint, rather than a file to read as data."""
     if not os.path.isfile(word):  # noqa: PTH113 - any text may come here
         return os.path.isdir(word) or not is_input(word)  # noqa: PTH112

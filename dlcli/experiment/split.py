@@ -27,11 +27,6 @@ class Split:
     truth: dict[str, Array] | None
     """The generating parameters, where the data knows them."""
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """What the classes are called; none for values."""
-        return self.info.class_names or tuple(map(str, range(self.info.classes or 0)))
-
 
 def load_split(members: Sequence[Opened], name: str | None, access: Access, note: Note) -> Split:
     """The split of that name, by default `val`, or `train` where nothing is held out.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from dlcli.data.dataset import Samples
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.training.metrics import Metric
+
+T = TypeVar("T")
 
 BLOCK = 500
 """Samples in a block. Fixed, because float32 products change their bits with the shape of the batch."""
@@ -57,9 +60,7 @@ class Evaluator:
 
     def run(self, collect: bool = False) -> Evaluation:
         """The figures with the parameters as they stand now."""
-        starts = range(0, self.count, BLOCK)
-        each = self.pool.map if self.pool else map
-        blocks = list(each(lambda start: self._block(start, collect), starts))
+        blocks = self._blocks(partial(self._measured, collect))
         sums = {name: np.sum([b[1][name] for b in blocks], axis=0) for name in self.metrics}
         return Evaluation(
             self.count,
@@ -69,16 +70,34 @@ class Evaluator:
             np.concatenate([b[2] for b in blocks]) if collect else None,
         )
 
-    def _block(self, start: int, collect: bool) -> tuple[float, dict[str, Array], Any]:
-        lane = self.lanes.get()
-        try:
-            network, loss, batches = lane
-            with np.errstate(all="ignore"):
-                x, y = batches.gather(np.arange(start, min(start + BLOCK, self.count)))
-                outputs = network.forward(x, training=False)
-                total = float(loss.forward(outputs, y)) * len(y)
-                scores = loss.logits(outputs)
-                sums = {name: metric.sums(scores, y) for name, metric in self.metrics.items()}
-            return total, sums, scores.copy() if collect else None
-        finally:
-            self.lanes.put(lane)
+    def outputs(self) -> Array:
+        """The outputs alone, as the loss's `logits` give them: the targets may be anything."""
+        return np.concatenate(self._blocks(_outputs))
+
+    def _blocks(self, work: Callable[[Network, Loss, Batches, Array], T]) -> list[T]:
+        """What `work` gives for the rows of each block, in their order, each block in a lane of its own."""
+
+        def in_lane(start: int) -> T:
+            lane = self.lanes.get()
+            try:
+                with np.errstate(all="ignore"):
+                    return work(*lane, np.arange(start, min(start + BLOCK, self.count)))
+            finally:
+                self.lanes.put(lane)
+
+        each = self.pool.map if self.pool else map
+        return list(each(in_lane, range(0, self.count, BLOCK)))
+
+    def _measured(
+        self, collect: bool, network: Network, loss: Loss, batches: Batches, rows: Array
+    ) -> tuple[float, dict[str, Array], Any]:
+        x, y = batches.gather(rows)
+        outputs = network.forward(x, training=False)
+        total = float(loss.forward(outputs, y)) * len(y)
+        scores = loss.logits(outputs)
+        sums = {name: metric.sums(scores, y) for name, metric in self.metrics.items()}
+        return total, sums, scores.copy() if collect else None
+
+
+def _outputs(network: Network, loss: Loss, batches: Batches, rows: Array) -> Array:
+    return loss.logits(network.forward(batches.gather(rows)[0], training=False)).copy()

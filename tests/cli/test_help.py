@@ -14,10 +14,23 @@ from dlcli import __version__
 from dlcli.cli.commands import app
 from dlcli.core.errors import EXIT_CODES
 
-ORDER = ["train", "eval", "gradcheck", "resume", "check", "summary", "list", "describe", "runs", "data", "config"]
+ORDER = [
+    "train",
+    "eval",
+    "predict",
+    "gradcheck",
+    "resume",
+    "check",
+    "summary",
+    "list",
+    "describe",
+    "runs",
+    "data",
+    "config",
+]
 """The commands in the order of use."""
 
-LATER = ["predict", "trace", "time", "lr-find", "plot", "report", "sweep", "export", "doctor"]
+LATER = ["trace", "time", "lr-find", "plot", "report", "sweep", "export", "doctor"]
 """Commands that are not built: none may be named."""
 
 
