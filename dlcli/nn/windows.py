@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from dlcli.core.arena import Array
+from dlcli.core.arena import Array, Scratch
 from dlcli.core.errors import ShapeError
+from dlcli.core.workers import MOST
 
 Two = tuple[int, int]
+
+BLOCK = 1 << 18
+"""Numbers in the patches of one block of images: about what a core's own cache holds."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,12 @@ class Windows:
     """Zeros (above, below) and (left, right)."""
 
     @property
+    def reach(self) -> Two:
+        """The size of what lies under one window."""
+        down, across = (d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True))
+        return down, across
+
+    @property
     def padded(self) -> Two:
         """The size of an image with its padding."""
         (top, bottom), (left, right) = self.padding
@@ -38,19 +51,16 @@ class Windows:
 
     def count(self) -> Two:
         """How many windows there are down and across; ShapeError where not one fits."""
-        reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True)]
-        if any(r > p for r, p in zip(reach, self.padded, strict=True)):
-            spread = (
-                f" with dilation {self.dilation} (a reach of {reach[0]} x {reach[1]})" if self.dilation > (1, 1) else ""
-            )
+        if any(r > p for r, p in zip(self.reach, self.padded, strict=True)):
+            spread = f" with dilation {self.dilation}" if self.dilation != (1, 1) else ""
             raise ShapeError(
-                f"got kernel_size {self.kernel}{spread} for images of {self.padded[0]} x {self.padded[1]} with their "
-                "padding, expected at most that; use a smaller kernel, or pad"
+                f"got kernel_size {self.kernel}{spread}, which reaches over {self.reach[0]} x {self.reach[1]}, for "
+                f"images of {self.padded[0]} x {self.padded[1]} with their padding; use a smaller kernel, or pad"
             )
-        down, across = ((p - r) // s + 1 for p, r, s in zip(self.padded, reach, self.stride, strict=True))
+        down, across = ((p - r) // s + 1 for p, r, s in zip(self.padded, self.reach, self.stride, strict=True))
         return down, across
 
-    def patches(self, images: Array) -> Array:
+    def under(self, images: Array) -> Array:
         """A view (n, windows down, windows across, kernel height, kernel width, C) of padded images (n, H, W, C)."""
         n, h, w, c = images.strides
         (down, across), (sh, sw), (dh, dw) = self.count(), self.stride, self.dilation
@@ -58,10 +68,79 @@ class Windows:
         return as_strided(images, shape, (n, sh * h, sw * w, dh * h, dw * w, c))
 
     def scatter(self, patches: Array, images: Array) -> None:
-        """Add patches, shaped as `patches` gives them, to the places of padded images that they cover."""
+        """Add patches, shaped as `under` gives them, to the places of padded images that they cover."""
         (down, across), (sh, sw), (dh, dw) = self.count(), self.stride, self.dilation
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
                 rows = slice(i * dh, i * dh + (down - 1) * sh + 1, sh)
                 columns = slice(j * dw, j * dw + (across - 1) * sw + 1, sw)
                 images[:, rows, columns] += patches[:, :, :, i, j]
+
+    def mirrored(self) -> Windows | None:
+        """The windows over an image of numbers, one for each window here, that see the same pairs the other way round.
+
+        So what a scatter adds up is the sum over one patch, with the kernel turned by half a turn. None where the
+        windows move by more than a pixel, where the padding is wider than that, or where it would be more work.
+        """
+        around = [(r - 1 - a, r - 1 - b) for r, (a, b) in zip(self.reach, self.padding, strict=True)]
+        if self.stride != (1, 1) or min(map(min, around)) < 0 or math.prod(self.image) > 1.2 * math.prod(self.count()):
+            return None
+        return Windows(self.count(), self.kernel, (1, 1), self.dilation, (around[0], around[1]))
+
+
+class Patches:
+    """The patches under windows as matrices (windows, terms), one for each group of channels, block by block.
+
+    `terms` is the size of a patch of one group, `size` that of all patches of an image, `step` the images in a block,
+    whose patches stay in a cache. The room for them is taken from `scratch`, a part for each lane.
+    """
+
+    def __init__(self, name: str, windows: Windows, channels: int, groups: int, scratch: Scratch) -> None:
+        self.name, self.windows, self.channels, self.groups, self.scratch = name, windows, channels, groups, scratch
+        self.count = windows.count()
+        self.terms = channels // groups * math.prod(windows.kernel)
+        self.size = math.prod(self.count) * self.terms * groups
+        self.step = max(1, BLOCK // self.size)
+
+    def blocks(self, rows: slice) -> Iterator[slice]:
+        """The images of a lane in blocks."""
+        return (slice(i, min(i + self.step, rows.stop)) for i in range(rows.start, rows.stop, self.step))
+
+    def matrix(self, lane: int, images: Array) -> Array:
+        """The patches of a block of images (n, H, W, C) as matrices."""
+        if self.windows.padded != self.windows.image:
+            room = self._padded(lane, len(images))
+            room[:, *self.windows.inner] = images
+            images = room
+        matrix, patches = self.room(lane, len(images))
+        np.copyto(patches, self.windows.under(images).reshape(patches.shape))
+        return matrix
+
+    def room(self, lane: int, n: int) -> tuple[Array, Array]:
+        """Room for the patches of n images: as matrices, and as (n, down, across, kernel height, width, groups, C).
+
+        What lies innermost is copied in runs: a row of a patch, or a row of windows where that is longer.
+        """
+        (down, across), kernel, groups = self.count, self.windows.kernel, self.groups
+        room = self._own("", lane, n, (self.size,))
+        if self.terms // kernel[0] >= across:
+            room = room.reshape(groups, n, down, across, *kernel, -1)
+            return room.reshape(groups, -1, self.terms), room.transpose(1, 2, 3, 4, 5, 0, 6)
+        room = room.reshape(groups, *kernel, -1, n, down, across)
+        return room.reshape(groups, self.terms, -1).transpose(0, 2, 1), room.transpose(4, 5, 6, 1, 2, 0, 3)
+
+    def add_up(self, lane: int, patches: Array, images: Array) -> None:
+        """Set images (n, H, W, C) to the sums of patches, seen as the second view of `room`, over their overlaps."""
+        padded = self._padded(lane, len(images))
+        self.windows.scatter(patches, padded.reshape(*padded.shape[:3], self.groups, -1))
+        np.copyto(images, padded[:, *self.windows.inner])
+
+    def _padded(self, lane: int, n: int) -> Array:
+        room = self._own(" padded", lane, n, (*self.windows.padded, self.channels))
+        room.fill(0)
+        return room
+
+    def _own(self, name: str, lane: int, n: int, shape: tuple[int, ...]) -> Array:
+        """A lane's own room for a block of n arrays of `shape`."""
+        room = self.scratch.buffer(self.name + name, (MOST, self.step, math.prod(shape)))
+        return room[lane, :n].reshape(n, *shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,13 +12,10 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import Count, Padding, Pair, example, pair
-from dlcli.core.workers import MOST, lanes
+from dlcli.core.workers import lanes
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
-from dlcli.nn.windows import Windows
-
-BLOCK = 1 << 18
-"""Numbers in the matrix of patches of one block of images: about what a core's own cache holds."""
+from dlcli.nn.windows import Patches, Windows
 
 
 @layers.register
@@ -32,7 +29,8 @@ class Conv2d(Layer):
 
     With the patches of x under the kernel as the rows of a matrix X, and dy as a matrix of pixels:
     y = X @ weight.T + bias,  dweight = dy.T @ X,  dbias = sum of dy over samples and pixels,
-    dx = the rows of dy @ weight, added up where the patches overlap.
+    dx = the rows of dy @ weight, added up where the patches overlap. Where the kernel moves by one pixel, the patches
+    of dy as the rows of D give the same sums: dx = D @ turned weight,  turned dweight = x.T @ D.
 
     Source: Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document processing";
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
@@ -75,15 +73,14 @@ class Conv2d(Layer):
         if channels % groups or out % groups:
             raise ShapeError(f"got groups = {groups}, expected a divisor of {channels} channels in and of {out} out")
         kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
-        self.windows = Windows(in_shape[1:], kernel, stride, dilation, self._padding(kernel, dilation))
-        self.terms = channels // groups * math.prod(kernel)  # of the sum that is one number of y
+        windows = Windows(in_shape[1:], kernel, stride, dilation, self._padding(kernel, dilation))
+        self.patches = Patches("patches", windows, channels, groups, self)
+        turned = windows.mirrored()
+        self.turned = Patches("turned", turned, out, groups, self) if turned else None
         self.declare("weight", (out, channels // groups, *kernel), TorchDefault())
         if self.bias:
-            self.declare("bias", (out,), TorchDefault(), fan_in=self.terms)
-        self.pixels = self.windows.count()
-        self.patches = math.prod(self.pixels) * self.terms * groups  # numbers in all patches of an image
-        self.step = max(1, BLOCK // self.patches)  # images in a block
-        return (out, *self.pixels)
+            self.declare("bias", (out,), TorchDefault(), fan_in=self.patches.terms)
+        return (out, *self.patches.count)
 
     def _padding(self, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         if self.padding == "valid":
@@ -96,98 +93,85 @@ class Conv2d(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x.transpose(0, 2, 3, 1)
-        y = self.buffer("y", (len(x), self.out_channels, *self.pixels))
+        y = self.buffer("y", (len(x), *(self.out_shape or ())))
         pixels, weight = y.transpose(0, 2, 3, 1), self._weight().transpose(0, 2, 1)
-        bias = np.tile(self.params["bias"], self.pixels[1]) if self.bias else None
+        bias = np.tile(self.params["bias"], y.shape[3]) if self.bias else None
 
         def work(lane: int, rows: slice) -> None:
-            for block in self._blocks(rows):
-                np.matmul(self._columns(lane, block), weight, out=self._matrix(pixels[block]))
+            for block in self.patches.blocks(rows):
+                np.matmul(self.patches.matrix(lane, self.x[block]), weight, out=self._pixels(pixels[block]))
                 if bias is not None:  # a row of pixels at a time, so that the inner loop is long
                     lines = pixels[block].reshape(-1, len(bias))
                     lines += bias
 
-        self.workers.each(work, lanes(len(x), self.patches))
+        self.share(len(x), self.patches.size, work)
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        pixels, weight, cut = dy.transpose(0, 2, 3, 1), self._weight(), lanes(len(dy), self.patches)
-        dweight = self.buffer("dweight", (len(cut), 2, *weight.shape))
-        dbias = self.buffer("dbias", (len(cut), self.out_channels))
-        dx = self.buffer("dx", (len(dy), *(self.in_shape or ()))) if self.needs_input_grad else None
+        self.dy = dy.transpose(0, 2, 3, 1)
+        if self.bias:  # a product with ones is faster than a sum over the first axis
+            pixels = self.dy.reshape(-1, self.out_channels)
+            np.matmul(np.ones(len(pixels), dy.dtype), pixels, out=self.grads["bias"])
+        if not self.needs_input_grad:
+            return self._backward(None)
+        dx = self.buffer("dx", (len(dy), *(self.in_shape or ())))
+        return self._backward(dx) if self.turned is None else self._backward_turned(self.turned, dx)
 
-        def work(lane: int, rows: slice) -> None:
-            total, term = dweight[lane]
-            total.fill(0)
-            dbias[lane] = 0
-            for block in self._blocks(rows):
-                d = self._matrix(pixels[block])
-                total += np.matmul(d.transpose(0, 2, 1), self._columns(lane, block), out=term)
-                if self.bias:  # a product with ones is faster than a sum over the first axis
-                    dbias[lane] += np.matmul(np.ones(d.shape[1], d.dtype), d).reshape(-1)
-                if dx is not None:
-                    self._spread(lane, d, weight, dx.transpose(0, 2, 3, 1)[block])
+    def _backward(self, dx: Array | None) -> Array | None:
+        """Set dweight and dx by the patches of x."""
+        weight, patches = self._weight(), self.patches
+        out = dx.transpose(0, 2, 3, 1) if dx is not None else None
 
-        self.workers.each(work, cut)
-        summed = np.add.reduce(dweight[:, 0], axis=0).reshape(self.out_channels, *self.windows.kernel, -1)
-        self.grads["weight"] = summed.transpose(0, 3, 1, 2)
-        if self.bias:
-            np.add.reduce(dbias, axis=0, out=self.grads["bias"])
+        def term(lane: int, block: slice, dweight: Array) -> None:
+            d = self._pixels(self.dy[block])
+            np.matmul(d.transpose(0, 2, 1), patches.matrix(lane, self.x[block]), out=dweight)
+            if out is not None:
+                shares, by_place = patches.room(lane, len(out[block]))
+                np.matmul(d, weight, out=shares)
+                patches.add_up(lane, by_place, out[block])
+
+        total = self._summed(patches, weight.shape, term).reshape(self.out_channels, *patches.windows.kernel, -1)
+        self.grads["weight"] = total.transpose(0, 3, 1, 2)
         return dx
 
-    def flops(self) -> int:
-        return 2 * self.terms * self.out_channels * math.prod(self.pixels)
+    def _backward_turned(self, patches: Patches, dx: Array) -> Array:
+        """Set dweight and dx by the patches of dy."""
+        kernel, out = patches.windows.kernel, dx.transpose(0, 2, 3, 1)
+        grouped = self.params["weight"].reshape(self.groups, -1, *self.params["weight"].shape[1:])[..., ::-1, ::-1]
+        weight = grouped.transpose(0, 3, 4, 1, 2).reshape(self.groups, patches.terms, -1)
 
-    def _blocks(self, rows: slice) -> Iterator[slice]:
-        """The images of a lane in blocks."""
-        return (slice(i, min(i + self.step, rows.stop)) for i in range(rows.start, rows.stop, self.step))
+        def term(lane: int, block: slice, dweight: Array) -> None:
+            matrix = patches.matrix(lane, self.dy[block])
+            np.matmul(self._pixels(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
+            np.matmul(matrix, weight, out=self._pixels(out[block]))
+
+        total = self._summed(patches, (self.groups, weight.shape[2], patches.terms), term)
+        turned = total.reshape(self.groups, weight.shape[2], *kernel, -1).transpose(0, 4, 1, 2, 3)[..., ::-1, ::-1]
+        self.grads["weight"] = turned.reshape(self.params["weight"].shape)
+        return dx
+
+    def _summed(self, patches: Patches, shape: Shape, term: Callable[[int, slice, Array], None]) -> Array:
+        """The sum over all blocks of what `term` writes into an array of `shape`, lane by lane."""
+        cut = lanes(len(self.x), patches.size)
+        sums = self.buffer("sums", (len(cut), 2, *shape))
+
+        def work(lane: int, rows: slice) -> None:
+            total, one = sums[lane]
+            total.fill(0)
+            for block in patches.blocks(rows):
+                term(lane, block, one)
+                total += one
+
+        self.workers.each(work, cut)
+        return np.add.reduce(sums[:, 0], axis=0)
+
+    def flops(self) -> int:
+        return 2 * self.patches.terms * math.prod(self.out_shape or ())
 
     def _weight(self) -> Array:
         """The weight as a matrix (out / groups, terms) for each group."""
-        return self.params["weight"].transpose(0, 2, 3, 1).reshape(self.groups, -1, self.terms)
+        return self.params["weight"].transpose(0, 2, 3, 1).reshape(self.groups, -1, self.patches.terms)
 
-    def _matrix(self, pixels: Array) -> Array:
-        """Pixels (n, H', W', out) as a matrix (pixels, out / groups) for each group."""
-        return pixels.reshape(-1, self.groups, self.out_channels // self.groups).transpose(1, 0, 2)
-
-    def _room(self, name: str, lane: int, n: int, shape: tuple[int, ...]) -> Array:
-        """A lane's own room of that name for a block of n arrays of `shape`."""
-        return self.buffer(name, (MOST, self.step, math.prod(shape)))[lane, :n].reshape(n, *shape)
-
-    def _padded(self, name: str, lane: int, n: int) -> Array:
-        """Room for n images with their padding, filled with zeros."""
-        room = self._room(name, lane, n, (*self.windows.padded, self.x.shape[3]))
-        room.fill(0)
-        return room
-
-    def _patches(self, name: str, lane: int, n: int) -> tuple[Array, Array]:
-        """Room for the patches of n images, seen as a matrix (pixels, terms) for each group, and by image and place.
-
-        What lies innermost is copied in runs: a row of a patch, or a row of pixels where that is longer.
-        """
-        (down, across), kernel, groups = self.pixels, self.windows.kernel, self.groups
-        room = self._room(name, lane, n, (self.patches,))
-        if self.terms // kernel[0] >= across:
-            room = room.reshape(groups, n, down, across, *kernel, -1)
-            return room.reshape(groups, -1, self.terms), room.transpose(1, 2, 3, 4, 5, 0, 6)
-        room = room.reshape(groups, *kernel, -1, n, down, across)
-        return room.reshape(groups, self.terms, -1).transpose(0, 2, 1), room.transpose(4, 5, 6, 1, 2, 0, 3)
-
-    def _columns(self, lane: int, block: slice) -> Array:
-        """The patches of x as a matrix (pixels, terms) for each group."""
-        images = self.x[block]
-        if self.windows.padded != self.windows.image:
-            room = self._padded("padded", lane, len(images))
-            room[:, *self.windows.inner] = images
-            images = room
-        matrix, patches = self._patches("columns", lane, len(images))
-        np.copyto(patches, self.windows.patches(images).reshape(patches.shape))
-        return matrix
-
-    def _spread(self, lane: int, d: Array, weight: Array, dx: Array) -> None:
-        """dx of a block: the share d @ weight of every pixel, added up at the places under its patch."""
-        matrix, patches = self._patches("shares", lane, len(dx))
-        np.matmul(d, weight, out=matrix)
-        images = self._padded("spread", lane, len(dx))
-        self.windows.scatter(patches, images.reshape(*images.shape[:3], self.groups, -1))
-        np.copyto(dx, images[:, *self.windows.inner])
+    def _pixels(self, images: Array) -> Array:
+        """Images (n, H, W, C) as a matrix (pixels, C / groups) for each group."""
+        return images.reshape(-1, self.groups, images.shape[3] // self.groups).transpose(1, 0, 2)
