@@ -58,24 +58,33 @@ def summary(
     json: common.JsonOption = False,
 ) -> None:
     """Show the layers: shapes, parameters, FLOPs, activation memory."""
-    from dlcli.experiment import inspect as engine
+    from dlcli.experiment.summary import summarize
 
     config, info = configured(target, set_ or [], code or [], runs)
-    found = engine.summarize(config, info)
+    found = summarize(config, info)
     if json:
         common.emit_json(found.document())
         return
     rows: list[list[Any]] = [["", "input", _shape(found.input), "", "", ""]]
     rows += [
-        [r.name, r.layer, _shape(r.output), f"{r.parameters:,}", f"{r.flops:,}", bytes_text(r.activation)]
-        for r in found.rows
+        [r.name, "  " * r.depth + r.layer, _shape(r.output), *_counts(r.parameters, r.flops), bytes_text(r.activation)]
+        for r in found.folded
     ]
-    rows.append(["", "total", "", f"{found.parameters:,}", f"{found.flops:,}", ""])
+    rows.append(
+        [
+            "",
+            "total",
+            "",
+            *_counts(found.parameters, found.flops),
+            bytes_text(found.activation_bytes // found.batch_size),
+        ]
+    )
     text = table(["#", "layer", "output", "parameters", "FLOPs", "activation"], rows, align="lllrrr")
     frozen = found.parameters - found.trainable
     tail = [
         f"{found.parameters:,} parameters in {found.dtype}, {bytes_text(found.parameter_bytes)}"
-        + (f", {frozen:,} of them frozen" if frozen else ""),
+        + (f", {frozen:,} of them frozen" if frozen else "")
+        + (f"; {found.state:,} numbers of state" if found.state else ""),
         f"activations of a batch of {found.batch_size}: {bytes_text(found.activation_bytes)}",
     ]
     render.out(text + "\n\n" + "\n".join(tail))
@@ -88,7 +97,7 @@ def configured(target: str | None, overrides: list[str], code: list[str], runs: 
     from dlcli.config.doctor import diagnose
     from dlcli.experiment.plugins import load_components, require_code
     from dlcli.experiment.prepare import prepare
-    from dlcli.runs import Run, find
+    from dlcli.runs import find, names_run
 
     parent = common.parent_of(runs)
     if target is not None and target.endswith(".npz"):
@@ -97,7 +106,7 @@ def configured(target: str | None, overrides: list[str], code: list[str], runs: 
         config = open_checkpoint(target, None, parent, code, show.note).config
         return config, diagnose(config).check().info
     hashes = load_components(code, show.note)
-    if target is None or target == "latest" or Run(Path(target)).exists() or Run(parent / target).exists():
+    if target is None or names_run(target, parent):
         run = find(target, parent)
         if target is None:
             show.note(f"run: {run.path}")
@@ -168,6 +177,10 @@ def _described(found: dict[str, Any]) -> str:
     if found["examples"]:
         lines += ["", "in a config", *(f"  {e}" for e in found["examples"])]
     return "\n".join([*lines, "", f"written in {found['source']}"])
+
+
+def _counts(*counts: int) -> list[str]:
+    return [f"{count:,}" for count in counts]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

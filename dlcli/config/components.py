@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlcli.config.yamlfile import Path
-from dlcli.core.options import Length
+from dlcli.core.options import Length, options
+from dlcli.core.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,27 @@ class Component:
     def walk(self) -> Iterator[Component]:
         """This component and every one inside its options, outer ones first."""
         yield self
-        for value in self.options.values():
-            for item in value if isinstance(value, list) else value.values() if isinstance(value, dict) else (value,):
-                if isinstance(item, Component):
-                    yield from item.walk()
+        yield from below(self.options)
 
-    def resolved(self) -> Any:
-        """As a config writes it: `{Name: {options}}`, or the name alone where there are no options."""
-        return {self.name: {name: resolved(v) for name, v in self.options.items()}} if self.options else self.name
+    def resolved(self, brief: bool = False) -> Any:
+        """As a config writes it: `{Name: {options}}`, or the name alone where there are no options.
+
+        `brief` leaves out what every layer takes where it stands at its default, which changes nothing.
+        """
+        shown = self.options
+        if brief and self.kind == "layers":
+            idle = {o.name: o.default for o in options(Registry.all[self.kind].base or object)}
+            shown = {name: v for name, v in shown.items() if name not in idle or v != idle[name]}
+        return {self.name: {name: resolved(v, brief) for name, v in shown.items()}} if shown else self.name
+
+
+def below(value: Any) -> Iterator[Component]:
+    """Every component in `value`, outer ones first."""
+    if isinstance(value, Component):
+        yield from value.walk()
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from below(item)
 
 
 def built(value: Any) -> Any:
@@ -56,14 +70,14 @@ def built(value: Any) -> Any:
     return value
 
 
-def resolved(value: Any) -> Any:
+def resolved(value: Any, brief: bool = False) -> Any:
     """`value` in the plain mappings, lists and scalars of YAML and JSON."""
     if isinstance(value, Component):
-        return value.resolved()
+        return value.resolved(brief)
     if isinstance(value, Length):
         return str(value)
     if isinstance(value, dict):
-        return {str(key): resolved(v) for key, v in value.items()}
+        return {str(key): resolved(v, brief) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [resolved(v) for v in value]
+        return [resolved(v, brief) for v in value]
     return value

@@ -19,6 +19,8 @@ class LayerShape(NamedTuple):
     in_shape: Shape
     out_shape: Shape
     parameters: int
+    activations: int
+    """Numbers that the layer and those inside give for one sample."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dlcli.config.advice import advise
-from dlcli.config.components import Component
+from dlcli.config.components import Component, below
 from dlcli.config.diagnosis import Diagnosis, LayerShape
 from dlcli.config.memory import check_memory
 from dlcli.config.schema import NAME, NAME_WORDS, Config
@@ -18,6 +18,9 @@ from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.options import Length
 from dlcli.data.dataset import DataInfo, Dataset
 from dlcli.nn.layer import Layer
+from dlcli.nn.layers.repeat import Repeat
+from dlcli.nn.layers.sequential import Sequential
+from dlcli.nn.network import walk
 
 
 def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
@@ -191,23 +194,28 @@ def _shapes(found: Diagnosis) -> None:
             found.problem(_inside(component, path).inside, f"{refusal(error)}{_chain(found)}")
             return
         learns = learns or layer.learns()
-        found.shapes.append(LayerShape(component, before, shape, _parameters(layer)))
+        inside = [layer, *(inner for _, inner in walk(layer))]
+        parameters = sum(math.prod(s.shape) for inner in inside for s in inner.specs)
+        activations = sum(inner.activations() for inner in inside)
+        found.shapes.append(LayerShape(component, before, shape, parameters, activations))
     if not learns:
         found.problem(("model",), "no layer has a parameter to train; add one such as Linear")
 
 
 def _inside(component: Component, path: tuple[int | str, ...]) -> Component:
     """The component at the end of a ShapeError's path (`(1,)`, `("body", 0)`) through containers."""
-    children: Any = None
+    place: Any = None
     for part in path:
-        if isinstance(part, str):
-            children = component.options.get(part)
-            continue
-        lists = [v for v in component.options.values() if isinstance(v, list) and v and isinstance(v[0], Component)]
-        children = children or (lists[0] if lists else None)
-        if children is None:
+        if place is None:
+            lists = [v for v in component.options.values() if isinstance(v, list) and list(below(v))]
+            place = component.options.get(part) if isinstance(part, str) else lists[0] if lists else None
+            if isinstance(part, str) or component.cls is Repeat:  # whose copies the config writes once
+                continue
+        if place is None:
             break
-        component, children = children[part], None
+        place = place[part]
+        if isinstance(place, Component):
+            component, place = place, None
     return component
 
 
@@ -220,16 +228,11 @@ def _chain(found: Diagnosis) -> str:
     return f" (shapes: {' -> '.join(shown)})"
 
 
-def _parameters(layer: Layer) -> int:
-    own = sum(math.prod(s.shape) for s in layer.specs)
-    return own + sum(_parameters(child) for child in layer.children().values())
-
-
 def _output(found: Diagnosis) -> None:
     """The last layer against the loss and the targets."""
     config, info, last = found.config, found.info, found.shapes[-1]
     end = last.component
-    while isinstance(end.options.get("layers"), list):
+    while end.cls in (Sequential, Repeat) and end.options["layers"]:
         end = end.options["layers"][-1]
     if end.name == "Softmax" and config.loss.name == "CrossEntropyLoss":
         found.problem(end.inside, "Softmax before CrossEntropyLoss, which holds a softmax already; remove this layer")

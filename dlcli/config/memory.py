@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 
 from dlcli.config.diagnosis import Diagnosis
@@ -14,11 +13,11 @@ def check_memory(found: Diagnosis) -> None:
     width = {"float32": 4, "float64": 8}[config.dtype]
     vectors = 2 + len(config.optimizer.build().slots) + (2 if config.train.ema is not None else 0)
     batch = min(config.data.batch_size, found.train or config.data.batch_size)
-    activations = 2 * batch * sum(math.prod(s.out_shape) for s in found.shapes)
+    activations = 2 * batch * sum(s.activations for s in found.shapes)
     needed = width * (found.parameters * vectors + activations)
     memory = machine_memory()
     if memory is not None and needed > memory:
-        widest = max(found.shapes, key=lambda s: s.parameters * vectors + 2 * batch * math.prod(s.out_shape))
+        widest = max(found.shapes, key=lambda s: s.parameters * vectors + 2 * batch * s.activations)
         found.problem(
             widest.component.inside,
             f"{found.parameters:,} parameters with {config.optimizer.name} and batches "

@@ -9,7 +9,7 @@ from typing import Any
 
 from dlcli.config.reader import component_options, section_options
 from dlcli.config.schema import Config, Data, Train
-from dlcli.config.yamlfile import Document, Mark, Path, parse
+from dlcli.config.yamlfile import MAX_DEPTH, Document, Mark, Path, parse
 from dlcli.core import annotations as ann
 from dlcli.core.errors import MAX_VALUE, ConfigError, UsageError, quote, suggest
 from dlcli.core.options import Option
@@ -39,6 +39,8 @@ def apply(document: Document, overrides: Sequence[str]) -> None:
         path = _find(document, key)
         if isinstance(path, str):
             problems.append(f"{label}: unknown key {quote(key)}; {path}")
+        elif len(path) + max(map(len, change.marks), default=0) >= MAX_DEPTH:
+            problems.append(f"{label}: nested deeper than {MAX_DEPTH} levels")
         elif isinstance(document.value, dict):
             _replace(document, path, change, Mark(0, i, label))
     if problems:

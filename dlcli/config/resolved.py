@@ -14,24 +14,51 @@ _UNQUOTED = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./%-]*( [A-Za-z0-9_./%-]+)*")
 """Texts that mean themselves anywhere in the YAML subset, unless they mean a number or a constant."""
 
 
+WIDTH = 80
+"""Characters of a container of layers that is still written in one line."""
+
+
 def to_yaml(config: Config) -> str:
-    """`config` with every default written out; loading the text gives an equal config."""
+    """`config` with every default written out, but for what every layer takes; loading it gives an equal config."""
     lines: list[str] = []
-    _block(config.resolved(), "", lines)
+    _block(config.resolved(brief=True), "", lines)
     return "\n".join(lines) + "\n"
 
 
 def _block(section: dict[str, Any], indent: str, lines: list[str]) -> None:
-    """The sections as indented lines, lists of components an entry a line, everything smaller in one line."""
+    """The sections as indented lines, lists of components entry by entry, everything smaller in one line."""
     for key, value in section.items():
         if isinstance(value, dict) and not indent and key in ("data", "train"):
             lines.append(f"{key}:")
             _block(value, "  ", lines)
         elif isinstance(value, list) and value and not indent:
             lines.append(f"{key}:")
-            lines += [f"  - {entry(item)}" for item in value]
+            lines += _items(value, "  ")
         else:
             lines.append(f"{indent}{key}: {flow(value)}")
+
+
+def _items(values: list[Any], indent: str) -> list[str]:
+    """The entries of a list, each in one line; a long one that holds layers has these in lines of their own."""
+    lines = []
+    for value in values:
+        text, inner = entry(value), []
+        if _deep(value):
+            inner = _items(value, "")
+        elif isinstance(value, dict) and len(text) > WIDTH:
+            ((name, options),) = value.items()
+            if any(map(_deep, options.values())):
+                inner = [f"{name}:"]
+                for key, v in options.items():
+                    inner += [f"  {key}:", *_items(v, "    ")] if _deep(v) else [f"  {key}: {flow(v)}"]
+        first, *rest = inner or [text]
+        lines += [f"{indent}- {first}", *(f"{indent}  {line}" for line in rest)]
+    return lines
+
+
+def _deep(value: Any) -> bool:
+    """Whether it is a list of more than scalars."""
+    return isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value)
 
 
 def entry(component: Any) -> str:

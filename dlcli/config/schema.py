@@ -122,9 +122,12 @@ class Config:
     document: Document = field(init=False, repr=False, compare=False)
     """The text it came from, for messages about it."""
 
-    def resolved(self) -> dict[str, Any]:
-        """Every key with its value, defaults written out, in plain mappings, lists and scalars."""
-        return _resolved_section(self)
+    def resolved(self, brief: bool = False) -> dict[str, Any]:
+        """Every key with its value, defaults written out, in plain mappings, lists and scalars.
+
+        `brief` leaves out what every layer takes where it stands at its default, which changes nothing.
+        """
+        return _resolved_section(self, brief)
 
     @property
     def sha256(self) -> str:
@@ -133,13 +136,13 @@ class Config:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _resolved_section(section: Any) -> dict[str, Any]:
+def _resolved_section(section: Any, brief: bool) -> dict[str, Any]:
     result = {}
     for f in dataclasses.fields(section):
         if f.init:
             value = getattr(section, f.name)
             nested = dataclasses.is_dataclass(value) and not isinstance(value, (Component, Length))
-            result[f.name] = _resolved_section(value) if nested else resolved(value)
+            result[f.name] = _resolved_section(value, brief) if nested else resolved(value, brief)
     return result
 
 

@@ -1,83 +1,18 @@
-"""The engine of `summary`, `list` and `describe`: what a network is made of, and what components there are."""
+"""The engine of `list` and `describe`: what components there are, and all that is known of one."""
 
 from __future__ import annotations
 
 import inspect
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dlcli.config.reader import component_options
 from dlcli.config.resolved import entry as yaml_entry
-from dlcli.config.schema import Config
 from dlcli.core import fsio
 from dlcli.core.annotations import expected
-from dlcli.core.errors import ConfigError, UsageError, quote, suggest
+from dlcli.core.errors import UsageError, quote, suggest
 from dlcli.core.options import MISSING
 from dlcli.core.registry import Entry, Registry
-from dlcli.data.dataset import DataInfo
-from dlcli.experiment.assemble import build_network
-from dlcli.nn.network import Network, walk
-
-
-class LayerRow(NamedTuple):
-    """One layer of a summary; FLOPs and activation bytes are those of one sample's forward pass."""
-
-    name: str
-    layer: str
-    output: tuple[int, ...]
-    parameters: int
-    flops: int
-    activation: int
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A network layer by layer, with its sums."""
-
-    input: tuple[int, ...]
-    dtype: str
-    rows: list[LayerRow]
-    parameters: int
-    trainable: int
-    flops: int
-    """Of one sample's forward pass."""
-    parameter_bytes: int
-    activation_bytes: int
-    """Of one batch, forward."""
-    batch_size: int
-
-    def document(self) -> dict[str, Any]:
-        """The JSON of `summary --json`."""
-        rows = [{**row._asdict(), "output": list(row.output)} for row in self.rows]
-        return {**vars(self), "input": list(self.input), "rows": rows}
-
-
-def summarize(config: Config, info: DataInfo) -> Summary:
-    """The network of a config, layer by layer."""
-    if info.input_shape is None:
-        raise ConfigError("the shapes are not known: the data's file is not there; put it where the config names it")
-    network: Network = build_network(config, info)
-    rows = []
-    for name, layer in walk(network.root):
-        children = bool(layer.children())
-        label = type(layer).__name__ + (f" {quote(layer.name)}" if layer.name else "")
-        count = sum(math.prod(s.shape) for s in layer.specs)
-        size = 0 if children else math.prod(layer.out_shape or ()) * network.dtype.itemsize
-        rows.append(LayerRow(name, label, layer.out_shape or (), count, 0 if children else layer.flops(), size))
-    values = network.arena
-    return Summary(
-        network.in_shape,
-        config.dtype,
-        rows,
-        len(values.values),
-        values.trainable,
-        network.root.flops(),
-        values.values.nbytes,
-        sum(row.activation for row in rows) * config.data.batch_size,
-        config.data.batch_size,
-    )
 
 
 def kinds() -> dict[str, Registry[Any]]:

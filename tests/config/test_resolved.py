@@ -5,7 +5,7 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from small_config import TEXT, small
+from small_config import TEXT, edited, small
 
 from dlcli.config.load import parse_config
 from dlcli.config.resolved import differences, flow, to_yaml
@@ -26,9 +26,46 @@ def test_every_default_is_written_out():
 
 def test_the_text_is_pleasant():
     text = to_yaml(small("schedule={StepLR: {step_size: 2 epochs}}"))
-    assert "\n  - Linear: {in_features: null, out_features: 16, bias: true, name: null" in text
+    assert "\n  - Flatten\n  - Linear: {in_features: null, out_features: 16, bias: true}\n  - ReLU\n" in text
     assert "\nschedule: {StepLR: {step_size: 2 epochs, gamma: 0.1, warmup: null}}\n" in text
     assert "\n  normalize: standardize\n" in text
+
+
+NESTED = """\
+model:
+  - Flatten
+  - Residual: {body: [Tanh, ReLU], shortcut: []}
+  - Repeat:
+      times: 3
+      layers:
+        - Residual:
+            body:
+              - Linear: {in_features: null, out_features: 64, bias: true, trainable: false}
+              - Tanh
+            shortcut: []
+            lr_mult: 0.5
+  - Concat:
+      branches:
+        - - Linear: {in_features: null, out_features: 5, bias: true}
+          - Sequential: {layers: [{Dropout: {p: 0.5}}]}
+        - []
+        - [Tanh, ReLU]
+        - - Residual:
+              body:
+                - Linear: {in_features: null, out_features: 64, bias: false, lr_mult: 2.0}
+              shortcut: []
+"""
+
+
+def test_layers_inside_layers_have_lines_of_their_own():
+    text = edited(TEXT[TEXT.index("model:") : TEXT.index("loss:")], NESTED)
+    config = parse_config(text, "c.yaml")
+    written = to_yaml(config)
+    assert written[written.index("model:") : written.index("loss:")] == NESTED
+    assert parse_config(written, "c.yaml").sha256 == config.sha256
+    repeat = config.resolved()["model"][2]["Repeat"]
+    assert repeat["trainable"] is True
+    assert repeat["layers"][0]["Residual"]["body"][1] == config.resolved()["model"][1]["Residual"]["body"][0]
 
 
 def spec(plural):

@@ -34,12 +34,12 @@ class Repeat(Chain):
     examples: ClassVar = (example((5,), times=3, layers=[{"Linear": {"out_features": 4}}, "Tanh"]),)
 
     def __post_init__(self) -> None:
-        inside = sum(1 + below(layer) for layer in self.layers)
+        inside = sum(map(count, self.layers))
         if self.times * inside > MOST:
             raise ConfigError(f"got {self.times:,} times {inside:,} layers, expected at most {MOST:,} in all")
         self.chain = [Part(copy.deepcopy(self.layers)) for _ in range(self.times)]
 
 
-def below(layer: Layer) -> int:
-    """How many layers there are inside a layer."""
-    return sum(1 + below(child) for child in layer.children().values())
+def count(layer: Layer) -> int:
+    """How many layers a layer comes to, itself and all inside."""
+    return (not isinstance(layer, Part)) + sum(map(count, layer.children().values()))

@@ -1,0 +1,304 @@
+"""Containers: the names, the shapes and the gradients of nested layers, also against the natural PyTorch module."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from registered import build
+
+from dlcli.core.errors import ConfigError, ShapeError
+from dlcli.core.options import options
+from dlcli.nn.layer import Layer
+from dlcli.nn.layers.concat import Concat
+from dlcli.nn.layers.conv2d import Conv2d
+from dlcli.nn.layers.flatten import Flatten
+from dlcli.nn.layers.linear import Linear
+from dlcli.nn.layers.relu import ReLU
+from dlcli.nn.layers.repeat import Repeat
+from dlcli.nn.layers.residual import Residual
+from dlcli.nn.layers.sequential import Chain, Sequential
+from dlcli.nn.layers.tanh import Tanh
+from dlcli.nn.network import Network, walk
+
+few = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+
+
+def every() -> Network:
+    """A network with each container, and one inside another."""
+    return Network(
+        [
+            Linear(None, 4),
+            Residual([Linear(None, 3), Tanh()], [Linear(None, 3, bias=False)]),
+            Sequential([Linear(None, 5), ReLU()]),
+            Concat([[Linear(None, 2)], [], [Residual([Linear(None, 5)]), Tanh()]]),
+            Repeat(2, [Linear(None, 6), Repeat(2, [Linear(None, 4)])]),
+        ],
+        (3,),
+        dtype=np.float64,
+        seed=2,
+    )
+
+
+def test_names_in_checkpoints() -> None:
+    weights = [name.removesuffix(".weight") for name in every().params if name.endswith("weight")]
+    assert weights == [
+        *("0", "1.body.0", "1.shortcut.0", "2.0", "3.0.0", "3.2.0.body.0"),
+        *("4.0.0", "4.0.1.0.0", "4.0.1.1.0", "4.1.0", "4.1.1.0.0", "4.1.1.1.0"),
+    ]
+    assert [layer.out_shape for layer in every().layers] == [(4,), (3,), (5,), (12,), (4,)]
+
+
+def natural(torch: ModuleType, layer: Layer) -> Any:
+    """The PyTorch module that somebody would write for this layer."""
+    nn: Any = torch.nn
+
+    class TorchResidual(nn.Module):  # type: ignore[misc]
+        def __init__(self, body: Any, shortcut: Any) -> None:
+            super().__init__()
+            self.body, self.shortcut = body, shortcut
+
+        def forward(self, x: Any) -> Any:
+            return self.body(x) + self.shortcut(x)
+
+    class TorchConcat(nn.ModuleList):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return torch.cat([branch(x) for branch in self], 1)
+
+    inside = [natural(torch, child) for child in layer.children().values()]
+    if isinstance(layer, Residual):
+        return TorchResidual(*inside)
+    if isinstance(layer, Concat):
+        return TorchConcat(inside)
+    if isinstance(layer, Chain):
+        return nn.Sequential(*inside)
+    own = {o.name: getattr(layer, o.name) for o in options(type(layer), Layer) if not o.common}
+    return getattr(nn, type(layer).__name__)(**own).double()
+
+
+def same_as_pytorch(torch: ModuleType, network: Network, n: int = 5) -> None:
+    """Outputs and all gradients, dx among them, in evaluation of what is stochastic and training of the rest."""
+    network = network.cast(np.float64, needs_input_grad=True)
+    module = natural(torch, network.root).eval()
+    module.load_state_dict({name: torch.tensor(value) for name, value in {**network.params, **network.state}.items()})
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, *network.in_shape))
+    x_torch = torch.tensor(x, requires_grad=True)
+    y_torch = module(x_torch)
+    dy = rng.normal(size=(n, *network.out_shape))
+    y_torch.backward(torch.tensor(dy))
+    for _ in range(2):  # the second time in buffers that are used already
+        y = network.forward(x)
+        np.testing.assert_allclose(y, y_torch.detach().numpy(), rtol=1e-10, atol=1e-12)
+        network.arena.grads[:] = np.nan
+        dx = network.backward(dy.copy())
+        np.testing.assert_allclose(dx, x_torch.grad.numpy(), rtol=1e-10, atol=1e-12)
+        for name, parameter in module.named_parameters():
+            np.testing.assert_allclose(network.grads[name], parameter.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.torch
+def test_every_container_against_pytorch(torch: ModuleType) -> None:
+    same_as_pytorch(torch, every())
+
+
+def linear(out: int) -> dict[str, Any]:
+    return {"Linear": {"out_features": out}}
+
+
+KEEPING = st.sampled_from(["Tanh", "Sigmoid", "ReLU", {"Dropout": {"p": 0.5}}])
+
+
+def containers(inner: Any) -> Any:
+    """Specs of containers around layers that `inner` draws, for vectors of any length."""
+    some = st.lists(inner, min_size=1, max_size=3)
+    ends = st.tuples(some, some, st.integers(1, 4))
+    return st.one_of(
+        st.builds(lambda layers: {"Sequential": {"layers": layers}}, st.lists(inner, max_size=3)),
+        st.builds(lambda times, layers: {"Repeat": {"times": times, "layers": layers}}, st.integers(1, 3), some),
+        st.builds(
+            lambda branches: {"Concat": {"branches": branches}}, st.lists(st.just([]) | some, min_size=1, max_size=3)
+        ),
+        st.builds(lambda body: {"Residual": {"body": body}}, st.lists(KEEPING, min_size=1, max_size=3)),
+        st.builds(lambda e: {"Residual": {"body": [*e[0], linear(e[2])], "shortcut": [*e[1], linear(e[2])]}}, ends),
+    )
+
+
+@pytest.mark.torch
+def test_random_nests_against_pytorch(torch: ModuleType) -> None:
+    specs = st.recursive(KEEPING | st.builds(linear, st.integers(1, 5)), containers, max_leaves=8)
+
+    @few
+    @given(layers=st.lists(specs, min_size=1, max_size=4), features=st.integers(1, 4))
+    def compare(layers: list[Any], features: int) -> None:
+        same_as_pytorch(torch, Network(build("layers", "Sequential", {"layers": layers}).layers, (features,)))
+
+    compare()
+
+
+@pytest.mark.torch
+def test_images_against_pytorch(torch: ModuleType) -> None:
+    conv = {"kernel_size": 3, "padding": 1}
+    stack = [
+        Conv2d(None, 4, **conv),
+        Residual([Conv2d(None, 4, **conv), ReLU(), Conv2d(None, 4, **conv)]),
+        Residual([Conv2d(None, 6, stride=2, **conv), Tanh()], [Conv2d(None, 6, 1, stride=2)]),
+        Concat([[Conv2d(None, 2, **conv), ReLU()], [], [Conv2d(None, 3, 1)]]),
+        Repeat(2, [Conv2d(None, 5, **conv), Tanh()]),
+        Concat([[ReLU()], [Tanh()]]),
+        Flatten(),
+        Linear(None, 3),
+    ]
+    same_as_pytorch(torch, Network(stack, (2, 7, 6)))
+
+
+def test_a_container_on_raw_images() -> None:
+    """x comes in row-major order, buffers have the channels innermost: the shapes are what counts."""
+    x = np.random.default_rng(0).normal(size=(4, 2, 3, 5))
+    network = Network([Concat([[], [Tanh()]]), Residual([Tanh()])], (2, 3, 5), dtype=np.float64)
+    joined = np.concatenate([x, np.tanh(x)], axis=1)
+    np.testing.assert_allclose(network.forward(x), joined + np.tanh(joined), rtol=1e-14)
+
+
+def test_containers_outside_a_network() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    layer = Residual([Linear(3, 3)])
+    y = layer.forward(x)
+    inner = layer.body[0]
+    np.testing.assert_allclose(y, x @ inner.params["weight"].T + inner.params["bias"] + x, rtol=1e-14)
+    np.testing.assert_allclose(layer.backward(np.ones((4, 3))), np.ones((4, 3)) @ inner.params["weight"] + 1)
+    assert Concat([[], [Tanh()]]).forward(x).shape == (4, 6)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda: Residual([Linear(None, 4), Tanh()], [Linear(None, 4)]),
+        lambda: Residual([Linear(None, 3)]),
+        lambda: Residual([Tanh()], [Linear(None, 3), ReLU(), Linear(None, 3)]),
+        lambda: Concat([[], [Tanh()], [Linear(None, 2), Linear(None, 2)]]),
+        lambda: Repeat(2, [Residual([Linear(None, 3)])]),
+    ],
+)
+def test_a_first_container_skips_the_input_gradient(first: Any) -> None:
+    network = Network([first(), Linear(None, 2)], (3,), dtype=np.float64, seed=1)
+    full = network.cast(np.float64, needs_input_grad=True)
+    x, dy = np.random.default_rng(0).normal(size=(5, 3)), np.ones((5, 2))
+    for net in (network, full):
+        net.forward(x, training=True)
+        net.arena.grads[:] = np.nan
+    assert network.backward(dy.copy()) is None
+    assert full.backward(dy.copy()) is not None
+    np.testing.assert_array_equal(network.arena.grads, full.arena.grads)
+
+
+def test_what_needs_an_input_gradient() -> None:
+    network = Network([Residual([Tanh(), Linear(None, 3), Tanh()], [Linear(None, 3)]), Concat([[Tanh()]])], (3,))
+    needed = [name for name, layer in walk(network.root) if layer.needs_input_grad]
+    assert needed == ["0.body.2", "1", "1.0", "1.0.0"]
+
+
+def test_copies_are_independent() -> None:
+    layer = Linear(None, 3)
+    network = Network([Repeat(3, [layer])], (5,))
+    assert [p.shape for n, p in network.params.items() if n.endswith("weight")] == [(3, 5), (3, 3), (3, 3)]
+    assert not np.array_equal(network.params["0.1.0.weight"], network.params["0.2.0.weight"])
+    assert layer.in_features is None
+    assert not layer.params
+
+
+def test_options_of_a_container_act_on_all_inside() -> None:
+    body = [Linear(None, 3, lr_mult=3.0), Linear(None, 3, trainable=False)]
+    network = Network(
+        [Residual(body, lr_mult=2.0, weight_decay_mult=0.5), Repeat(2, [Linear(None, 3)], trainable=False)], (3,)
+    )
+    found = {p.name: (p.trainable, p.lr_mult, p.decay) for p in network.arena.parameters if p.trainable}
+    assert found == {"0.body.0.weight": (True, 6.0, 0.5), "0.body.0.bias": (True, 6.0, 0.0)}
+    assert not network.layers[1].learns()
+
+
+def test_costs() -> None:
+    network = every()
+    first = network.layers[1]
+    assert first.flops() == 2 * 4 * 3 + 3 + 2 * 4 * 3 + 3
+    assert network.root.flops() == sum(layer.flops() for layer in network.layers)
+    owned = {name: layer.activations() for name, layer in walk(network.root) if layer.children()}
+    assert {name: count for name, count in owned.items() if count} == {"1": 3, "3": 12, "3.2.0": 5}
+
+
+@pytest.mark.parametrize(
+    ("stack", "shape", "message"),
+    [
+        (
+            [Residual([Linear(None, 3)])],
+            (4,),
+            "layer 0 (Residual): body gives (3,), the identity shortcut gives (4,); let the body keep the shape of x, "
+            "or put layers in the shortcut",
+        ),
+        (
+            [Tanh(), Residual([Conv2d(None, 2, 3)], [Conv2d(None, 2, 1)])],
+            (1, 8, 8),
+            "layer 1 (Residual): body gives (2, 6, 6), shortcut gives (2, 8, 8); let both end in the same shape",
+        ),
+        (
+            [Concat([[Conv2d(None, 2, 3)], [Conv2d(None, 3, 1)]])],
+            (1, 8, 8),
+            "layer 0 (Concat): branch 0 gives (2, 6, 6), branch 1 gives (3, 8, 8); only the first axis, which they are "
+            "joined along, may differ",
+        ),
+        ([Concat([[], []])], (), "layer 0 (Concat): branch 0 gives (), expected features or channels to join"),
+        (
+            [Residual([Tanh(), Linear(7, 4)])],
+            (4,),
+            "layer 0.body.1 (Linear): got 4 features, expected in_features = 7; leave in_features out to infer it",
+        ),
+        (
+            [Concat([[], [Residual([Tanh()], [Linear(7, 4)])]])],
+            (4,),
+            "layer 0.1.0.shortcut.0 (Linear): got 4 features, expected in_features = 7; leave in_features out to "
+            "infer it",
+        ),
+        (
+            [Repeat(3, [Tanh(), Linear(4, 5)])],
+            (4,),
+            "layer 0.1.1 (Linear): got 5 features, expected in_features = 4; leave in_features out to infer it",
+        ),
+    ],
+)
+def test_wrong_shapes_name_the_layer_and_both_shapes(stack: list[Layer], shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        Network(stack, shape)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Repeat(0, [Tanh()]), "Repeat: got times = 0, expected an integer >= 1"),
+        (lambda: Repeat(501, [Tanh(), Tanh()]), "got 501 times 2 layers, expected at most 1,000 in all"),
+        (lambda: Repeat(50, [Repeat(10, [Residual([Tanh()])])]), "got 50 times 21 layers, expected at most"),
+        (lambda: Residual([]), "Residual: got body = [], expected a list, each a layer"),
+        (lambda: Concat([]), "Concat: got branches = [], expected a list, each a list, each a layer"),
+    ],
+)
+def test_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+
+
+def test_depth_is_bounded() -> None:
+    def nested(depth: int) -> Network:
+        layer: Layer = Tanh()
+        for _ in range(depth):
+            layer = Residual([layer])
+        return Network([layer], (2,))
+
+    assert nested(24).cast(np.float64).replica().forward(np.ones((1, 2))).shape == (1, 2)
+    for depth in (25, 500):
+        with pytest.raises(ConfigError, match=r"^layer '0\.body\.0.*': more than 50 levels inside each other"):
+            nested(depth)
