@@ -1,9 +1,10 @@
-"""The schedule contract: the learning rate as a pure function of the step."""
+"""The schedule contract: the learning rate as a function of the step, and for a stateful one of what was measured."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from dlcli.core.component import Checked
 from dlcli.core.options import Example, Length
@@ -31,10 +32,13 @@ class Span(NamedTuple):
 class Schedule(metaclass=Checked):
     """lr(step), for steps 0 to span.steps - 1, and min(1, (step + 1) / warmup) times that with a warm-up.
 
-    Nothing is kept between steps: a resumed run asks for the same step and gets the same number.
+    Nothing is kept between steps: a resumed run asks for the same step and gets the same number. Only a `stateful`
+    schedule keeps something, between epochs: it is told the monitored figure, and checkpoints hold what it keeps.
     """
 
     examples: ClassVar[tuple[Example, ...]] = ()
+    stateful: ClassVar[bool] = False
+    """Whether `value` depends on what was observed."""
 
     warmup: Length | None = None
     """A linear warm-up over this length."""
@@ -42,11 +46,27 @@ class Schedule(metaclass=Checked):
     def lr(self, step: int, span: Span) -> float:
         """The learning rate of that step, warm-up included."""
         warm = span.length(self.warmup) if self.warmup is not None else 0
-        return self.value(step, span) * (min(1.0, (step + 1) / warm) if warm else 1.0)
+        try:
+            value = self.value(step, span)
+        except OverflowError:  # a gamma above 1, taken to the power of many steps
+            value = math.inf
+        return value * (min(1.0, (step + 1) / warm) if warm else 1.0)
 
     def value(self, step: int, span: Span) -> float:
         """The learning rate of that step without the warm-up."""
         raise NotImplementedError
+
+    def observe(self, value: float, better: str) -> None:
+        """Take the monitored figure at the end of an epoch; `better` is `min` or `max`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept, floats as `.hex()`."""
+        return {}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go back to what `to_json` gave; ValueError for a state that no run has."""
+        if saved:
+            raise ValueError(f"got {saved} for {type(self).__name__}, which keeps nothing")
 
 
 schedules.base = Schedule

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +17,7 @@ from registered import build, rows
 from dlcli.core.arena import Arena, Parameter
 from dlcli.core.options import Length
 from dlcli.optim.optimizer import optimizers
-from dlcli.optim.schedule import Span
+from dlcli.optim.schedule import Span, schedules
 
 pytestmark = pytest.mark.torch
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
@@ -124,6 +126,13 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("CosineAnnealingLR", {"eta_min": 0.01}),
     ("StepLR", {"step_size": "7 steps", "gamma": 0.9}),
     ("ConstantLR", {"factor": 0.25, "total_iters": "40 steps"}),
+    ("ExponentialLR", {"gamma": 0.5, "decay_steps": "7 steps"}),
+    ("ExponentialLR", {"gamma": 1.02, "decay_steps": "1 step"}),
+    ("CyclicLR", {"base_lr": 0.02, "step_size_up": "7 steps", "step_size_down": "3 steps"}),
+    ("CyclicLR", {"base_lr": 0.1}),
+    ("CyclicLR", {"base_lr": 0.3, "step_size_up": "1 step", "mode": "triangular2"}),
+    ("CyclicLR", {"base_lr": 0.5, "step_size_up": "5 steps", "step_size_down": "11 steps", "mode": "triangular2"}),
+    ("CyclicLR", {"base_lr": 0.001, "step_size_up": "9 steps", "mode": "exp_range", "gamma": 0.95}),
 ]
 CURVES = [(row.values[0], row.values[1].options) for row in rows("schedules")] + MORE
 
@@ -131,8 +140,8 @@ CURVES = [(row.values[0], row.values[1].options) for row in rows("schedules")] +
 @pytest.mark.parametrize("steps", [30, 97])
 @pytest.mark.parametrize(("name", "chosen"), CURVES, ids=str)
 def test_whole_curves(torch: ModuleType, name: str, chosen: dict[str, Any], steps: int) -> None:
-    if not hasattr(torch.optim.lr_scheduler, name):
-        pytest.skip(f"PyTorch has no {name}")
+    if not hasattr(torch.optim.lr_scheduler, name) or schedules.get(name).stateful:
+        pytest.skip(f"PyTorch has no {name}, or one that is no function of the step")
     span = Span(0.3, steps, 10)
     schedule = build("schedules", name, {**chosen, "warmup": None})
 
@@ -146,6 +155,10 @@ def test_whole_curves(torch: ModuleType, name: str, chosen: dict[str, Any], step
     for whole_run in ("T_max", "total_iters"):
         if given_options.get(whole_run, 0) is None:
             given_options[whole_run] = steps
+    if name == "ExponentialLR":
+        given_options["gamma"] **= 1 / given_options.pop("decay_steps")
+    if name == "CyclicLR":
+        given_options |= {"max_lr": span.lr, "cycle_momentum": False}
     if name == "OneCycleLR":
         given_options |= {"max_lr": span.lr, "total_steps": steps, "cycle_momentum": False}
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=span.lr)
@@ -156,3 +169,35 @@ def test_whole_curves(torch: ModuleType, name: str, chosen: dict[str, Any], step
         optimizer.step()
         if step < steps - 1:
             theirs.step()
+
+
+@few
+@given(
+    chosen=st.fixed_dictionaries(
+        {
+            "factor": st.floats(0.1, 0.9),
+            "patience": st.integers(0, 3),
+            "threshold": st.sampled_from([0.0, 1e-4, 0.1, 0.5]),
+            "threshold_mode": st.sampled_from(["rel", "abs"]),
+            "cooldown": st.integers(0, 3),
+            "min_lr": st.sampled_from([0.0, 0.01, 0.5]),
+            "eps": st.sampled_from([0.0, 1e-8, 0.05]),
+        }
+    ),
+    better=st.sampled_from(["min", "max"]),
+    figures=st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.1, 0.5, 0.50001, 0.9, 1.0, math.nan]), max_size=40),
+    saved_after=st.integers(0, 40),
+)
+def test_plateaus(torch: ModuleType, chosen: Any, better: str, figures: list[float], saved_after: int) -> None:
+    """The same rates to the bit, the state saved and restored on the way."""
+    ours, span = build("schedules", "ReduceLROnPlateau", chosen), Span(0.3, 1000, 10)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=span.lr)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=better, **chosen)
+    for epoch, figure in enumerate(figures):
+        if epoch == saved_after:
+            saved = json.loads(json.dumps(ours.to_json()))
+            ours = build("schedules", "ReduceLROnPlateau", chosen)
+            ours.restore(saved)
+        ours.observe(figure, better)
+        theirs.step(figure)
+        assert ours.lr(10 * epoch, span) == optimizer.param_groups[0]["lr"], f"epoch {epoch}"

@@ -1,1 +1,1 @@
-"""Learning-rate schedules: pure functions of the step, one file each."""
+"""Learning-rate schedules: functions of the step, one file each; one of them also sees the monitored figure."""
