@@ -185,7 +185,8 @@ def test_no_split_is_evaluated_on_augmented_samples(cli: Cli) -> None:
     wild = "data.augment=[RandomErasing: {p: 1, value: 999}, GaussianNoise: {std: 3}]"
     # the same first values, and nothing trained
     plain, augmented = (
-        cli("train", "digits.yaml", "--set", change, "--max-steps", 0).out.strip() for change in ("data.augment=[]", wild)
+        cli("train", "digits.yaml", "--set", change, "--max-steps", 0).out.strip()
+        for change in ("data.augment=[]", wild)
     )
     for split in ("train", "val", "test"):
         one, other = (cli("eval", run, "--split", split, "--json").json["metrics"] for run in (plain, augmented))
