@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,115 @@ def test_json_has_the_documented_shape(cli: Cli, digits: Path) -> None:
     low, high = found["intervals"]["accuracy"]
     assert 0 < low < found["metrics"]["accuracy"] < high < 1
     assert ended.lines[0] == f"run: {digits}"
+
+
+def test_figures_of_classes_are_shown_whatever_the_config_lists(cli: Cli, digits: Path) -> None:
+    found = cli("eval", "--json").json
+    figures = ["loss", "accuracy", "top_k_accuracy", "balanced_accuracy", "f1", "log_loss", "brier"]
+    assert list(found["metrics"]) == [*figures, "calibration_error"]
+    assert list(found["intervals"]) == ["accuracy", "top_k_accuracy"]
+    matrix, each = np.array(found["confusion"]), found["per_class"]
+    assert matrix.sum() == 288
+    assert np.trace(matrix) == round(288 * found["metrics"]["accuracy"])
+    assert [row["class"] for row in each] == [str(k) for k in range(10)]
+    assert [row["support"] for row in each] == matrix.sum(axis=1).tolist()
+    for k, row in enumerate(each):
+        assert row["precision"] == pytest.approx(matrix[k, k] / matrix[:, k].sum())
+        assert row["recall"] == pytest.approx(matrix[k, k] / row["support"])
+    assert np.mean([row["f1"] for row in each]) == pytest.approx(found["metrics"]["f1"])
+    blocks = cli("eval").out.split("\n\n")
+    assert [block.split()[0] for block in blocks[1:]] == ["loss", "class", "true"]
+    assert [len(block.splitlines()) for block in blocks[1:]] == [8, 11, 11]
+    assert blocks[2].splitlines()[0].split() == ["class", "precision", "recall", "f1", "samples"]
+
+
+REQUIRED = {
+    "accuracy>=0.5": (0, None),
+    " loss < 1e3 ": (0, None),
+    "accuracy>1": (10, "--require: accuracy: got 0.?, expected > 1"),
+    "loss==0": (10, "--require: loss: got 0.?, expected == 0"),
+    "acuracy>=0.5": (2, "--require: no figure is called 'acuracy'; did you mean 'accuracy'?"),
+    "accuracy=>0.5": (2, "--require: got 'accuracy=>0.5', expected a figure, one of >= <= == > < and a number"),
+    "accuracy>=nan": (2, "--require: got 'accuracy>=nan', expected a figure, one of >= <= == > < and a number"),
+}
+
+
+@pytest.mark.parametrize("bound", REQUIRED)
+def test_what_is_required(cli: Cli, digits: Path, bound: str) -> None:
+    code, message = REQUIRED[bound]
+    ended = cli("eval", digits, "--require", bound, "--json", code=code)
+    assert bool(ended.out) == (code != 2)
+    if message is not None:
+        assert re.sub(r"0\.\d+, ", "0.?, ", ended.err) == f"error: {message}\n"
+    assert (cli.folder / digits / "evals.jsonl").exists() == (code != 2)
+
+
+def test_each_bound_that_is_missed_has_its_line(cli: Cli, digits: Path) -> None:
+    ended = cli("eval", digits, *(word for b in ("loss>9", "brier>9", "f1<1") for word in ("--require", b)), code=10)
+    assert [line.split(":")[2] for line in ended.lines] == [" loss", " brier"]
+    assert "accuracy" in ended.out
+
+
+def test_several_runs_are_evaluated_as_an_ensemble(cli: Cli, digits: Path) -> None:
+    other = cli.train("digits.yaml", "--set", "seed=1", "--set", "train.epochs=2").relative_to(cli.folder)
+    held_out = cli("eval", digits, other, code=6).lines
+    reason = "what is held out follows from the seed; choose --split test"
+    first, second = (f"{run}/checkpoints/best.npz" for run in (digits, other))
+    assert held_out == [f"error: {second}: has other samples in its val split than {first}; {reason}"]
+    assert not (cli.folder / other / "evals.jsonl").exists()
+
+    ended = cli("eval", digits, other, "--split", "test", "--json")
+    found = ended.json
+    assert (found["run"], found["checkpoint"]) == ([str(digits), str(other)], [first, second])
+    assert "loss" not in found["metrics"]
+    assert list(found)[-1] == "members"
+    alone = [cli("eval", run, "--split", "test", "--json").json for run in (digits, other)]
+    assert [member["metrics"] for member in found["members"]] == [one["metrics"] for one in alone]
+    rows = cli("predict", digits, other, "--index", "0-358", "--split", "test", "--json").json["predictions"]
+    assert found["metrics"]["accuracy"] == np.mean([row["class"] == row["target"] for row in rows])
+    assert found["metrics"]["log_loss"] < np.mean([one["metrics"]["log_loss"] for one in alone])
+
+    # Each member records the opening, with its own figures.
+    for run, one in zip((digits, other), alone, strict=True):
+        opened = [json.loads(line) for line in (cli.folder / run / "evals.jsonl").read_text().splitlines()]
+        assert [row.get("ensemble") for row in opened] == [[first, second], None, None]
+        assert opened[0]["metrics"] == opened[1]["metrics"] == one["metrics"]
+        assert opened[0]["checkpoint"] == one["checkpoint"]
+
+    shown = cli("eval", digits, other, "--split", "test").out.split("\n\n")
+    assert shown[0] == "ensemble of 2 on the test split, 359 samples"
+    assert [line.split()[0] for line in shown[1].splitlines()] == ["member", first, second, "ensemble"]
+
+
+def test_an_ensemble_of_checkpoints_of_one_run(cli: Cli, digits: Path) -> None:
+    steps = [f"{digits}/checkpoints/step-{step:09d}.npz" for step in (72, 108, 144)]
+    assert cli("eval", *steps, "--json").json["split"] == "val"
+    assert "is named twice" in cli("eval", steps[0], digits, digits.name, code=2).err
+    assert "together with 2 runs" in cli("eval", digits, "latest", "--checkpoint", steps[0], code=2).err
+    assert "no figure is called 'loss'" in cli("eval", *steps, "--require", "loss<1", code=2).err
+    cli.shipped("xor")
+    odd = cli.train("xor.yaml", "--set", "train.epochs=1").relative_to(cli.folder)
+    assert "name runs on the same data" in cli("eval", digits, odd, "--split", "test", code=6).err
+
+
+def test_values_of_an_ensemble_are_the_mean(cli: Cli) -> None:
+    cli.shipped("linear_regression")
+    lrs = (("--set", f"optimizer.lr={lr}", "--set", "train.epochs=2") for lr in (0.01, 0.02))
+    runs = [cli.train("linear_regression.yaml", *lr).relative_to(cli.folder) for lr in lrs]
+    found = cli("eval", *runs, "--json").json
+    assert {"rmse", "mae", "r2"} <= found["metrics"].keys()
+    one, two, both = (
+        [row["values"][0] for row in cli("predict", *chosen, "--index", "0-9", "--json").json["predictions"]]
+        for chosen in (runs[:1], runs[1:], runs)
+    )
+    np.testing.assert_allclose(both, (np.array(one) + two) / 2, rtol=1e-6)
+
+
+def test_summary_and_gradcheck_take_a_run_as_eval_does(cli: Cli, digits: Path) -> None:
+    for name in (digits.name[:8], "latest", digits):
+        assert cli("summary", name, "--json").json == cli("summary", "digits.yaml", "--json").json
+    assert cli("gradcheck", digits.name[:8], "--json").json["passed"] is True
+    assert "did you mean" in cli("summary", "digts.yaml", code=3).err
 
 
 def test_the_newest_run_is_named_and_the_test_set_is_a_command_away(cli: Cli, digits: Path) -> None:
