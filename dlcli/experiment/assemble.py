@@ -16,6 +16,7 @@ from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, DataError, UsageError, quote, suggest
 from dlcli.core.options import options
 from dlcli.core.rng import stream
+from dlcli.core.workers import Workers
 from dlcli.data.augment.augmentation import Scale
 from dlcli.data.augment.pipeline import Augmenter
 from dlcli.data.batches import Batches, Normalizer, split_validation
@@ -26,7 +27,7 @@ from dlcli.nn.network import Network
 from dlcli.training.ema import Ema
 from dlcli.training.evaluate import Evaluation, Evaluator
 from dlcli.training.layerwise import Layerwise
-from dlcli.training.loop import Plan, Trainer
+from dlcli.training.loop import EpochDone, Plan, Trainer
 from dlcli.training.metrics import Metric
 from dlcli.training.stopping import Monitor
 
@@ -129,6 +130,13 @@ class Experiment:
             "data.std": self.normalizer.std,
         }
 
+    def observe(self, done: EpochDone) -> bool:
+        """Take the monitored figure of an epoch and tell whether it is the best so far."""
+        value = done.figures[self.monitor.metric]
+        if self.trainer.schedule is not None:
+            self.trainer.schedule.observe(value, self.monitor.better)
+        return self.monitor.observe(value, done.step)
+
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Go to the state of a checkpoint whose arrays fit; ValueError, among others, for a state that no run has."""
         load_learned(self.network, arrays)
@@ -140,6 +148,8 @@ class Experiment:
         state.step, state.epoch, state.batch = meta["step"], meta["epoch"], meta["batch_in_epoch"]
         state.partial = {k: np.array([float.fromhex(v) for v in row]) for k, row in meta["partial"].items()}
         self.monitor.restore(meta["monitor"])
+        if trainer.schedule is not None:
+            trainer.schedule.restore(meta["schedule"])
         steps = state.epoch * trainer.per_epoch + -(-state.batch // trainer.plan.accumulate)
         if state.step != steps or state.batch > len(trainer.batches) or state.epoch > trainer.plan.epochs:
             raise ValueError(f"step {state.step} is not at batch {state.batch} of epoch {state.epoch}")
@@ -183,6 +193,7 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
         ),
         ema=Ema(network, train.ema.decay, train.ema.warmup) if train.ema is not None else None,
     )
+    network.use(Workers(threads))
     if splits.val is not None:
         evaluated = trainer.ema.averaged if trainer.ema is not None else network
         evaluator = Evaluator(evaluated, loss, metrics, splits.val, normalizer, threads)

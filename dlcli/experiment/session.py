@@ -112,8 +112,7 @@ class Session:
             self.save()
 
     def _after_epoch(self, done: EpochDone, view: View) -> None:
-        monitor = self.experiment.monitor
-        best = monitor.observe(done.figures[monitor.metric], done.step)
+        best = self.experiment.observe(done)
         row = {"epoch": done.epoch, "step": done.step, "lr": done.lr, **done.figures, "seconds": self.seconds}
         self.journal.append(row)
         view.epoch(done, self.seconds - self.epoch_began, best)
@@ -148,6 +147,7 @@ class Session:
             "info": asdict(e.splits.info),
             "optimizer_t": e.trainer.optimizer.t,
             "monitor": e.monitor.to_json(),
+            "schedule": e.trainer.schedule.to_json() if e.trainer.schedule is not None else None,
             "metrics_lines": metrics_lines,
             "partial": {name: [float(v).hex() for v in sums] for name, sums in state.partial.items()},
             "env": self.numerics,

@@ -59,6 +59,11 @@ EVERY_STEP = {
         "train.monitor=val.accuracy",
     ],
     "ema-mixup": [BOUNDED, "optimizer={Adam: {lr: 0.02}}", "train.ema={decay: 0.95}", "train.mixup={alpha: 0.4}"],
+    "plateau": [
+        DROPOUT,
+        "optimizer={SGD: {lr: 0.4, momentum: 0.9}}",
+        "schedule={ReduceLROnPlateau: {patience: 0, factor: 0.5, threshold: 0.3, cooldown: 1}}",
+    ],
 }
 """What is stopped after each of its steps."""
 
