@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small_config import TEXT, small
+from small_config import TEXT, edited, small
 
 from dlcli.config.doctor import diagnose
 from dlcli.config.load import load_config, parse_config
@@ -145,6 +145,148 @@ def test_problem(changes, message):
         diagnose(small(*changes)).check()
     assert error.value.problems == [message]
     assert all(len(line) <= 400 for line in error.value.lines())
+
+
+CONTAINERS = """\
+model:
+  - Flatten
+  - Residual:
+      body:
+        - Linear: {out_features: 64}
+        - Linear: {in_features: 64, out_features: 64}
+      shortcut:
+        - Linear: {out_features: 64}
+  - Concat:
+      branches:
+        - - Linear: {out_features: 8}
+          - Tanh
+        - []
+  - Repeat:
+      times: 2
+      layers:
+        - Tanh
+        - Linear: {out_features: 12}
+  - Linear: {out_features: 10}
+"""
+
+
+def nested(*overrides):
+    """The small config with containers in its model."""
+    return parse_config(edited(TEXT[TEXT.index("model:") : TEXT.index("loss:")], CONTAINERS), "c.yaml", overrides)
+
+
+def swapped(old, new):
+    """The same with a piece of the text replaced."""
+    assert CONTAINERS.count(old) == 1, old
+    changed = CONTAINERS.replace(old, new)
+    return parse_config(edited(TEXT[TEXT.index("model:") : TEXT.index("loss:")], changed), "c.yaml")
+
+
+def test_layers_inside_count():
+    found = diagnose(nested()).check()
+    assert [(s.component.name, s.out_shape, s.parameters, s.activations) for s in found.shapes] == [
+        ("Flatten", (64,), 0, 64),
+        ("Residual", (64,), 3 * (64 * 64 + 64), 4 * 64),
+        ("Concat", (72,), 64 * 8 + 8, 72 + 8 + 8),
+        ("Repeat", (12,), 72 * 12 + 12 + 12 * 12 + 12, 72 + 12 + 12 + 12),
+        ("Linear", (10,), 130, 10),
+    ]
+
+
+BLOCK = "(shapes: input (1, 8, 8) -> Flatten (64,)"
+
+NESTED_PROBLEMS = [
+    (
+        ("{in_features: 64, out_features: 64}", "{in_features: 63, out_features: 64}"),
+        "c.yaml:11:19: model.1.Residual.body.1.Linear: got 64 features, expected in_features = 63; "
+        f"leave in_features out to infer it {BLOCK})",
+    ),
+    (
+        ("shortcut:\n        - Linear: {out_features: 64}", "shortcut:\n        - Linear: {out_features: 32}"),
+        "c.yaml:9:7: model.1.Residual: body gives (64,), shortcut gives (32,); let both end in the same shape "
+        f"{BLOCK})",
+    ),
+    (
+        ("        - []\n", "        - [Linear: {in_features: 5, out_features: 2}]\n"),
+        "c.yaml:18:20: model.2.Concat.branches.1.0.Linear: got 64 features, expected in_features = 5; "
+        f"leave in_features out to infer it {BLOCK} -> Residual (64,))",
+    ),
+    (
+        ("- Linear: {out_features: 12}", "- Linear: {in_features: 72, out_features: 12}"),
+        "c.yaml:23:19: model.3.Repeat.layers.1.Linear: got 12 features, expected in_features = 72; "
+        f"leave in_features out to infer it {BLOCK} -> Residual (64,) -> Concat (72,))",
+    ),
+    (
+        ("- Linear: {out_features: 12}", "- Residual: {body: [Linear: {out_features: 12}]}"),
+        "c.yaml:23:21: model.3.Repeat.layers.1.Residual: body gives (12,), the identity shortcut gives (72,); let the "
+        f"body keep the shape of x, or put layers in the shortcut {BLOCK} -> Residual (64,) -> Concat (72,))",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), NESTED_PROBLEMS, ids=[change[1][:40] for change, _ in NESTED_PROBLEMS])
+def test_problem_inside_a_container(change, message):
+    assert [f"{mark.text}: {text}" for mark, text in diagnose(swapped(*change)).problems] == [message]
+
+
+EMPTY = [
+    (("    times: 2", "    times: 0"), "20:14: model.3.Repeat.times: got 0, expected an integer >= 1"),
+    (("    times: 2", "    times: 900"), "20:7: model.3.Repeat: got 900 times 2 layers, expected at most 1,000 in all"),
+    (
+        ("layers:\n        - Tanh\n        - Linear: {out_features: 12}", "layers: []"),
+        "21:15: model.3.Repeat.layers: got 0 entries, expected 1 or more, each a layer",
+    ),
+    (
+        ("branches:\n        - - Linear: {out_features: 8}\n          - Tanh\n        - []", "branches: []"),
+        "15:17: model.2.Concat.branches: got 0 entries, expected 1 or more, each a list, each a layer",
+    ),
+    (
+        ("        - []", "        - Tanh"),
+        "18:11: model.2.Concat.branches.1: got 'Tanh' (string), expected a list, each a layer",
+    ),
+    (
+        ("          - Tanh", "          - Tan"),
+        "17:13: model.2.Concat.branches.0.1: unknown layer 'Tan'; did you mean 'Tanh'?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), EMPTY, ids=[change[1][:40] for change, _ in EMPTY])
+def test_container_without_sense(change, message):
+    with pytest.raises(ConfigError) as error:
+        swapped(*change)
+    assert error.value.problems == [f"c.yaml:{message}"]
+
+
+def test_containers_are_changed_by_overrides():
+    changes = [
+        *("model.1.body.0.out_features=20", "model.1.body.1.Linear.in_features=20", "model.2.branches.0.0.bias=false"),
+        *("model.3.layers.1.Linear.out_features=9", "model.3.times=4"),
+    ]
+    found = diagnose(nested(*changes)).check()
+    assert [s.parameters for s in found.shapes[1:4]] == [65 * 20 + 21 * 64 + 65 * 64, 64 * 8, 73 * 9 + 3 * 90]
+    with pytest.raises(
+        ConfigError, match=r"model\.1\.body\.0\.out_feature'; did you mean 'model.1.body.0.out_features'"
+    ):
+        nested("model.1.body.0.out_feature=3")
+
+
+def test_an_override_cannot_nest_without_end():
+    inner, overrides = "model.2", []
+    for _ in range(40):
+        overrides.append(f"{inner}={{Residual: {{body: [Tanh]}}}}")
+        inner += ".Residual.body.0"
+    with pytest.raises(ConfigError) as error:
+        small(*overrides)
+    assert error.value.problems[0].endswith("...: nested deeper than 32 levels")
+
+
+def test_layers_inside_are_held_in_memory_too():
+    with pytest.raises(ConfigError) as error:
+        diagnose(
+            small("model.2={Residual: {body: [Linear: {out_features: 100000000000}, Linear: {out_features: 16}]}}")
+        ).check()
+    assert ": model.2.Residual: " in error.value.problems[0]
 
 
 def test_a_network_larger_than_the_machine():
