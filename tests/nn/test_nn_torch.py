@@ -8,12 +8,15 @@ from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from annotated_types import Ge
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from registered import build, names, rows
 
+from dlcli.core.annotations import members, split
+from dlcli.core.component import constructor
 from dlcli.core.errors import ConfigError
-from dlcli.core.options import Option, options
+from dlcli.core.options import options
 from dlcli.core.registry import Registry
 from dlcli.core.rng import stream
 from dlcli.nn.initializers import fans
@@ -23,36 +26,54 @@ from dlcli.nn.layers.relu import ReLU
 from dlcli.nn.network import Network
 
 pytestmark = pytest.mark.torch
-few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+few = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.filter_too_much],  # many kernels are too large for small images
+)
 
 PLAIN = {"Softmax": {"dim": 1}, "LogSoftmax": {"dim": 1}}
 """Options that PyTorch's class needs beside ours."""
+
+OURS = {"init"}
+"""Options that PyTorch's classes lack; the values that come of them are handed over."""
 
 LOOSE = {"CELU": 1e-6, "Hardsigmoid": 1e-6}
 """Where PyTorch itself computes with a constant in float32 (1 / alpha, 1 / 6), whatever the tensor's type."""
 
 
-def values(option: Option) -> Any:
-    """A strategy for other values of an option, where its type tells them; None elsewhere."""
-    kind = get_args(option.type)[0] if hasattr(option.type, "__metadata__") else option.type
-    if kind is bool:
-        return st.booleans()
-    if kind is int and not option.common:
-        return st.integers(1, 6)
-    if kind is float and not option.common:
-        return st.floats(0.05, 0.95)
-    return st.sampled_from(get_args(kind)) if get_origin(kind) is Literal else None
+def values(kind: Any) -> Any:
+    """A strategy for other values of an option of that type, where the type tells them; None elsewhere."""
+    found = []
+    for member in members(kind):
+        inner, limits = split(member)
+        if inner is bool:
+            found.append(st.booleans())
+        elif inner is int:
+            found.append(st.integers(0 if Ge(0) in limits else 1, 4))
+        elif inner is float:
+            found.append(st.floats(0.05, 0.95))
+        elif get_origin(inner) is tuple and ... not in get_args(inner):
+            found.append(st.tuples(*map(values, get_args(inner))))
+        elif get_origin(inner) is Literal:
+            found.append(st.sampled_from(get_args(inner)))
+        elif inner is type(None):
+            found.append(st.none())
+    return st.one_of(found) if found else None
 
 
 @st.composite
 def varied(draw: Any, plural: str, name: str) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """An example's shape and options, with other sizes and other values."""
+    """An example's shape and options, or other sizes and other values."""
     cls = Registry.all[plural].get(name)
     shown = draw(st.sampled_from(cls.examples))
-    shape = tuple(draw(st.integers(2, 6)) for _ in shown.shape)
+    shape = tuple(draw(st.integers(2, 6)) for _ in shown.shape) if draw(st.booleans()) else shown.shape
     chosen = dict(shown.options)
     for option in options(cls, Registry.all[plural].base):
-        strategy = None if option.name == "trainable" else values(option)
+        fixed = option.common or option.name in constructor(cls).inferred
+        strategy = None if fixed else values(option.type)
         if strategy is not None and draw(st.booleans()):
             chosen[option.name] = draw(strategy)
     return shape, chosen
@@ -67,14 +88,16 @@ def twin(torch: ModuleType, spec: Any, in_shape: tuple[int, ...], layer: Any) ->
             parts.append(twin(torch, inner_spec, shape, inner))
             shape = inner.out_shape
         return torch.nn.Sequential(*parts)
-    inferred = {"in_features": in_shape[0]} if name == "Linear" else {}
-    return getattr(torch.nn, name)(**inferred, **PLAIN.get(name, {}), **chosen).double()
+    taken = {name: getattr(layer, name) for name in constructor(type(layer)).inferred}
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in chosen.items() if key not in OURS}
+    return getattr(torch.nn, name)(**PLAIN.get(name, {}), **(taken | given)).double()
 
 
 def close(got: Any, wanted: Any, rtol: float = 1e-10) -> None:
     np.testing.assert_allclose(got, wanted.detach().numpy(), rtol=rtol, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # which tells that PyTorch makes a copy
 @pytest.mark.parametrize("name", names("layers"))
 def test_layers(torch: ModuleType, name: str) -> None:
     if not hasattr(torch.nn, name):
@@ -89,20 +112,32 @@ def test_layers(torch: ModuleType, name: str) -> None:
         except ConfigError:  # these options or this shape do not go together
             assume(False)
         network = base.cast(np.float64, needs_input_grad=True)
-        training = not network.layers[0].stochastic
-        module = twin(torch, {name: chosen}, shape, network.layers[0]).train(training)
-        module.load_state_dict({k.removeprefix("0."): torch.tensor(v) for k, v in network.params.items()})
-        rng = np.random.default_rng(seed)
-        x, rtol = rng.normal(size=(n, *shape)), LOOSE.get(name, 1e-10)
-        x_torch = torch.tensor(x, requires_grad=True)
-        y_torch = module(x_torch)
-        y = network.forward(x, training)
-        close(y, y_torch, rtol)
-        dy = rng.normal(size=y.shape)
-        y_torch.backward(torch.tensor(dy))
-        close(network.backward(dy), x_torch.grad, rtol)
-        for key, parameter in module.named_parameters():
-            close(network.grads[f"0.{key}"], parameter.grad, rtol)
+        module = twin(torch, {name: chosen}, shape, network.layers[0])
+        module.load_state_dict(
+            {k.removeprefix("0."): torch.tensor(v) for k, v in (network.params | network.state).items()}
+        )
+        rng, rtol = np.random.default_rng(seed), LOOSE.get(name, 1e-10)
+        stochastic = network.layers[0].stochastic
+        for training in (False,) if stochastic else (True, True, True, False):
+            x = rng.normal(size=(n, *shape))
+            x_torch = torch.tensor(x, requires_grad=True)
+            try:
+                y = network.forward(x, training)
+            except ConfigError:  # one value for each channel has no variance
+                with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+                    module.train(training)(x_torch)
+                return
+            y_torch = module.train(training)(x_torch)
+            close(y, y_torch, rtol)
+            dy = rng.normal(size=y.shape)
+            y_torch.backward(torch.tensor(dy))
+            close(network.backward(dy), x_torch.grad, rtol)
+            for key, parameter in module.named_parameters():
+                close(network.grads[f"0.{key}"], parameter.grad, rtol)
+            module.zero_grad()
+            theirs = dict(module.named_buffers())
+            for key, array in network.state.items():
+                close(array, theirs[key.removeprefix("0.")])
 
     compare()
 
@@ -157,4 +192,43 @@ def test_parameters_load_into_the_same_pytorch_stack(torch: ModuleType) -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
     module.load_state_dict({name: torch.tensor(value) for name, value in network.params.items()})
     x = np.random.default_rng(0).normal(size=(32, 1, 28, 28)).astype(np.float32)
+    np.testing.assert_allclose(network.forward(x), module(torch.tensor(x)).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_global_pools(torch: ModuleType) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4, 5, 2))
+    for name, theirs in (
+        ("GlobalAvgPool2d", torch.nn.AdaptiveAvgPool2d(1)),
+        ("GlobalMaxPool2d", torch.nn.AdaptiveMaxPool2d(1)),
+    ):
+        layer, x_torch = build("layers", name, {}), torch.tensor(x, requires_grad=True)
+        y_torch = theirs(x_torch).flatten(1)
+        close(layer.forward(x), y_torch)
+        dy = np.random.default_rng(1).normal(size=(3, 4))
+        y_torch.backward(torch.tensor(dy))
+        close(layer.backward(dy), x_torch.grad)
+
+
+@pytest.mark.parametrize(
+    "options", [{"kernel_size": 2}, {"kernel_size": 3, "stride": 1}, {"kernel_size": 3, "stride": 2, "padding": 1}]
+)
+def test_of_equal_numbers_the_same_one_wins_as_in_pytorch(torch: ModuleType, options: dict[str, Any]) -> None:
+    x = np.random.default_rng(0).integers(0, 3, size=(5, 2, 6, 6)).astype(np.float64)
+    layer, x_torch = build("layers", "MaxPool2d", options), torch.tensor(x, requires_grad=True)
+    y_torch = torch.nn.MaxPool2d(**options)(x_torch)
+    close(layer.forward(x), y_torch)
+    dy = np.random.default_rng(1).normal(size=y_torch.shape)
+    y_torch.backward(torch.tensor(dy))
+    close(layer.backward(dy), x_torch.grad)
+
+
+def test_running_statistics_load_into_the_same_pytorch_stack(torch: ModuleType) -> None:
+    network = Network([build("layers", "BatchNorm2d", {}), Flatten(), Linear(None, 3)], (2, 4, 4), seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        network.forward(rng.normal(1.0, 2.0, size=(16, 2, 4, 4)).astype(np.float32), training=True)
+    nn = torch.nn
+    module = nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(32, 3)).eval()
+    module.load_state_dict({name: torch.tensor(value) for name, value in (network.params | network.state).items()})
+    x = rng.normal(size=(8, 2, 4, 4)).astype(np.float32)
     np.testing.assert_allclose(network.forward(x), module(torch.tensor(x)).detach().numpy(), rtol=1e-5, atol=1e-5)

@@ -53,10 +53,8 @@ class Pool2d(Layer):
         kernel, dilation = pair(self.kernel_size), self.spread()
         stride, padding = pair(self.stride or self.kernel_size), pair(self.padding)
         reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-        if any(2 * p > r for p, r in zip(padding, reach, strict=True)):
-            raise ConfigError(
-                f"got padding {padding} for windows of {reach[0]} x {reach[1]}, expected at most half of that"
-            )
+        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+            raise ConfigError(f"got padding {padding} for kernel_size {kernel}, expected at most half of that")
         sides = [
             (p, p + (self._excess(size, p, r, s) if self.ceil_mode else 0))
             for size, p, r, s in zip(image, padding, reach, stride, strict=True)
