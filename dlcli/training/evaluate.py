@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,13 +17,22 @@ from dlcli.core.arena import Array
 from dlcli.data.batches import Batches, Normalizer
 from dlcli.data.dataset import Samples
 from dlcli.nn.loss import Loss
-from dlcli.nn.network import Network
+from dlcli.nn.network import Network, walk
 from dlcli.training.metrics import Metric
 
 T = TypeVar("T")
 
 BLOCK = 500
-"""Samples in a block. Fixed, because float32 products change their bits with the shape of the batch."""
+"""Samples in a block, at most."""
+
+ROOM = 1 << 23
+"""Numbers in the outputs of all layers for one block, at most: so a deep network takes no more memory than it must."""
+
+
+def block_of(network: Network) -> int:
+    """Samples in a block: a function of the network alone, as float32 products change their bits with the batch."""
+    each = sum(math.prod(layer.out_shape or ()) for _, layer in walk(network.root))
+    return max(1, min(BLOCK, ROOM // max(1, each)))
 
 
 @dataclass(frozen=True)
@@ -50,13 +60,14 @@ class Evaluator:
         threads: int = 1,
     ) -> None:
         self.metrics, self.count = metrics, len(samples.targets)
-        lanes = min(threads, -(-self.count // BLOCK)) or 1
+        self.block = block_of(network)
+        lanes = min(threads, -(-self.count // self.block)) or 1
         self.pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
         self.lanes: SimpleQueue[tuple[Network, Loss, Batches]] = SimpleQueue()
         for _ in range(lanes):
             twin = copy.copy(loss)
             twin.scratch, twin.dtype = {}, network.dtype
-            self.lanes.put((network.replica(), twin, Batches(samples, normalizer, network.dtype, BLOCK)))
+            self.lanes.put((network.replica(), twin, Batches(samples, normalizer, network.dtype, self.block)))
 
     def run(self, collect: bool = False) -> Evaluation:
         """The figures with the parameters as they stand now."""
@@ -81,12 +92,12 @@ class Evaluator:
             lane = self.lanes.get()
             try:
                 with np.errstate(all="ignore"):
-                    return work(*lane, np.arange(start, min(start + BLOCK, self.count)))
+                    return work(*lane, np.arange(start, min(start + self.block, self.count)))
             finally:
                 self.lanes.put(lane)
 
         each = self.pool.map if self.pool else map
-        return list(each(in_lane, range(0, self.count, BLOCK)))
+        return list(each(in_lane, range(0, self.count, self.block)))
 
     def _measured(
         self, collect: bool, network: Network, loss: Loss, batches: Batches, rows: Array
