@@ -15,10 +15,11 @@ MESSAGES = [
     ("seed: 3", "dtype: half", "c.yaml:1:8: dtype: got 'half' (string), expected 'float32' or 'float64'"),
     (
         "seed: 3",
-        "augment: []",
-        "c.yaml:1:1: augment: unknown key; expected one of: data, dtype, loss, metrics, model, name, optimizer, "
+        "weather: []",
+        "c.yaml:1:1: weather: unknown key; expected one of: data, dtype, loss, metrics, model, name, optimizer, "
         "schedule, ... (10 in all)",
     ),
+    ("seed: 3", "augment: []", "c.yaml:1:1: augment: unknown key; it belongs into 'data'"),
     ("  batch_size: 32", "  batch-size: 32", "c.yaml:4:3: data.batch-size: unknown key; did you mean 'batch_size'?"),
     ("  batch_size: 32", "  Batch_Size: 32", "c.yaml:4:3: data.Batch_Size: unknown key; did you mean 'batch_size'?"),
     ("  batch_size: 32", "  batch_size:", "c.yaml:4:14: data.batch_size: got nothing, expected an integer >= 1"),

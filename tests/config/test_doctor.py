@@ -38,6 +38,16 @@ def test_what_follows_from_a_config():
 
 PROBLEMS = [
     (
+        ["data.augment=[GaussianNoise, RandomShift: {pixels: 9}]"],
+        "--set data.augment=[GaussianNoise, RandomShift: {pixels: 9}]: data.augment.1.RandomShift: got pixels = 9, "
+        "which can move an image of 8 x 8 out of sight; use at most 7",
+    ),
+    (
+        ["data.dataset={blobs: {features: 6}}", "data.augment=[RandomErasing]"],
+        "--set data.augment=[RandomErasing]: data.augment.0.RandomErasing: got samples of shape (6,), expected images "
+        "(channels, height, width); of all augmentations tables take GaussianNoise alone",
+    ),
+    (
         ["model.1.init={biass: zeros}"],
         "c.yaml:8:13: model.1.Linear: init: got an initializer for 'biass'; did you mean 'bias'? "
         "(shapes: input (1, 8, 8) -> Flatten (64,))",
