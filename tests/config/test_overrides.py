@@ -52,8 +52,8 @@ MESSAGES = [
     ),
     (
         "data.x.y=1",
-        "--set data.x.y=1: unknown key 'data.x.y'; expected one of: data.batch_size, data.dataset, data.drop_last, "
-        "data.normalize, data.shuffle, data.validation",
+        "--set data.x.y=1: unknown key 'data.x.y'; expected one of: data.augment, data.batch_size, data.dataset, "
+        "data.drop_last, data.normalize, data.shuffle, data.validation",
     ),
     ("optimizer.lr=abc", "--set optimizer.lr=abc: optimizer.SGD.lr: got 'abc' (string), expected a number > 0"),
     ("seed=[1", "--set seed=[1: VALUE:1:3: '[' is not closed by ']', or a comma is missing"),
