@@ -51,6 +51,7 @@ def rehearse(config: Config, build: Callable[[], Network], inputs: Array, target
         if config.schedule is not None:
             _number(config.schedule, "lr", _call(config.schedule.build(), "lr", 0, Span(optimizer.lr, 1, 1)))
         optimizer.step(optimizer.lr)
+        network.constrain()
 
 
 def _call(self: Any, method: str, *arguments: Any) -> Any:
