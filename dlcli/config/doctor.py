@@ -10,8 +10,9 @@ from dlcli.config.advice import advise
 from dlcli.config.components import Component, below
 from dlcli.config.diagnosis import Diagnosis, LayerShape
 from dlcli.config.memory import check_memory
+from dlcli.config.output import check_output
 from dlcli.config.schema import NAME, NAME_WORDS, Config
-from dlcli.config.targets import wanted_targets
+from dlcli.config.targets import only_task, wanted_targets
 from dlcli.config.yamlfile import dotted
 from dlcli.core.blame import refusal
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
@@ -19,7 +20,6 @@ from dlcli.core.options import Length
 from dlcli.data.dataset import DataInfo, Dataset
 from dlcli.nn.layer import Layer
 from dlcli.nn.layers.repeat import Repeat
-from dlcli.nn.layers.sequential import Sequential
 from dlcli.nn.network import walk
 
 
@@ -29,7 +29,7 @@ def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
     `info` is what loading the data has told, where that is done already; by default what is known without the data.
     Raises DataError where the header of a user's file is wrong; everything else is in the diagnosis.
     """
-    task = getattr(config.loss.cls, "task", None)
+    task = only_task(config)
     found = Diagnosis(config, info or _info(config))
     _names(found)
     _metrics(found, task)
@@ -39,7 +39,7 @@ def diagnose(config: Config, info: DataInfo | None = None) -> Diagnosis:
     _augment(found)
     _shapes(found)
     if found.shapes and not found.problems:
-        _output(found)
+        check_output(found)
         check_memory(found)
     if not found.problems:
         advise(found)
@@ -226,20 +226,3 @@ def _chain(found: Diagnosis) -> str:
     if len(steps) > 3:
         shown.insert(1, "...")
     return f" (shapes: {' -> '.join(shown)})"
-
-
-def _output(found: Diagnosis) -> None:
-    """The last layer against the loss and the targets."""
-    config, info, last = found.config, found.info, found.shapes[-1]
-    end = last.component
-    while end.cls in (Sequential, Repeat) and end.options["layers"]:
-        end = end.options["layers"][-1]
-    if end.name == "Softmax" and config.loss.name == "CrossEntropyLoss":
-        found.problem(end.inside, "Softmax before CrossEntropyLoss, which holds a softmax already; remove this layer")
-    if info.classes is None and not info.target_shape:
-        found.notes.append("the number of classes is not known before the data is read: the last layer was not checked")
-        return
-    try:
-        config.loss.build().check(last.out_shape, info.classes, info.target_shape)
-    except ConfigError as error:
-        found.problem(last.component.inside, str(error))

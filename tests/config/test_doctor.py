@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_config import TEXT, edited, small
 
 from dlcli.config.doctor import diagnose
 from dlcli.config.load import load_config, parse_config
+from dlcli.config.targets import wanted_targets
 from dlcli.core.errors import ConfigError
 from dlcli.core.registry import Registry
 from dlcli.data.dataset import DataInfo
@@ -74,9 +76,13 @@ PROBLEMS = [
         "Flatten (64,) -> Linear (16,))",
     ),
     (
+        ["loss=PoissonNLLLoss", "metrics=[mse]"],
+        "--set loss=PoissonNLLLoss: loss: PoissonNLLLoss learns values, but digits has 10 classes as targets; use a "
+        "loss on classes such as CrossEntropyLoss",
+    ),
+    (
         ["loss=MSELoss", "metrics=[mse]"],
-        "--set loss=MSELoss: loss: MSELoss learns values, but digits has 10 classes as targets; use a loss on "
-        "classes such as CrossEntropyLoss",
+        "--set metrics=[mse]: metrics.0: mse measures values, but digits has classes",
     ),
     (
         ["data.dataset=linear", "data.normalize=none"],
@@ -145,6 +151,34 @@ PROBLEMS = [
         ["model.3={Sequential: {layers: [{Linear: {out_features: 10}}, Softmax]}}"],
         "--set model.3={Sequential: {layers: [{Linear: {out_features: 10...: model.3.Sequential.layers.1.Softmax: "
         "Softmax before CrossEntropyLoss, which holds a softmax already; remove this layer",
+    ),
+    (
+        ["model.2=Sigmoid", "model.3=Sigmoid", "model.1.out_features=10", "loss=BCEWithLogitsLoss"],
+        "--set model.3=Sigmoid: model.3.Sigmoid: Sigmoid before BCEWithLogitsLoss, which holds a sigmoid already; "
+        "remove this layer",
+    ),
+    (
+        ["loss=BCELoss"],
+        "c.yaml:10:13: model.3.Linear: Linear gives logits, but BCELoss takes probabilities; end with Sigmoid",
+    ),
+    (
+        ["loss=NLLLoss"],
+        "c.yaml:10:13: model.3.Linear: Linear gives logits, but NLLLoss takes log-probabilities; end with LogSoftmax",
+    ),
+    (
+        ["data.dataset=xor", "data.normalize=none", "model.0=Tanh", "model.3.out_features=3", "loss=BCEWithLogitsLoss"],
+        "c.yaml:10:13: model.3.Linear: got outputs of shape (3,) from the last layer, expected (2,) "
+        "or (1,) for 2 classes; end the stack with Linear: {out_features: 2 or 1}",
+    ),
+    (
+        ["loss={CrossEntropyLoss: {weight: [1, 2]}}"],
+        "--set loss={CrossEntropyLoss: {weight: [1, 2]}}: loss.CrossEntropyLoss: got factors of 2 classes, expected "
+        "10: one for each class",
+    ),
+    (
+        ["loss={BCEWithLogitsLoss: {pos_weight: [1, 2]}}"],
+        "--set loss={BCEWithLogitsLoss: {pos_weight: [1, 2]}}: loss.BCEWithLogitsLoss: got 2 numbers as pos_weight, "
+        "expected one or 10",
     ),
 ]
 
@@ -327,6 +361,37 @@ def test_a_loss_for_both_leaves_the_metrics_to_the_data():
         del losses._entries["Mine"]
     assert [message for _, message in found.problems] == ["metrics.0: mae measures values, but digits has classes"]
     assert fits.problems == []
+
+
+@pytest.mark.parametrize("loss", ["MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss", "LogCoshLoss", "BCEWithLogitsLoss"])
+def test_a_loss_on_values_takes_classes_too(loss):
+    assert diagnose(small(f"loss={loss}")).check().problems == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics", "wanted"),
+    [
+        ("MSELoss", [], "values"),
+        ("MSELoss", ["r2"], "values"),
+        ("MSELoss", ["accuracy"], "classes"),
+        ("BCEWithLogitsLoss", [], "values"),
+        ("BCEWithLogitsLoss", ["accuracy"], "classes"),
+        ("PoissonNLLLoss", ["accuracy"], "values"),
+        ("CrossEntropyLoss", [], "classes"),
+        ("CrossEntropyLoss", ["r2"], "classes"),
+    ],
+)
+def test_whole_numbers_in_a_file_are_what_loss_and_metrics_want(loss, metrics, wanted):
+    assert wanted_targets(small(f"loss={loss}", f"metrics=[{', '.join(metrics)}]")) == wanted
+
+
+def test_a_file_whose_values_were_meant_as_classes(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x_train=np.zeros((60, 4)), y_train=np.arange(60) % 3)
+    changes = [f"data.dataset={{Npz: {{path: {path}}}}}", "data.validation=0", "model.3.out_features=3", "loss=MSELoss"]
+    ((_, message),) = diagnose(small(*changes, "metrics=[]")).problems
+    assert message.endswith("{out_features: 1}; for classes, add a metric of classes such as accuracy")
+    assert diagnose(small(*changes, "metrics=[accuracy]")).problems == []
 
 
 def test_a_long_chain_is_cut():
