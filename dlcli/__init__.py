@@ -12,6 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Augmentation": "dlcli.data.augment.augmentation",
     "Constraint": "dlcli.nn.constraints",
     "Dataset": "dlcli.data.dataset",
     "Initializer": "dlcli.nn.initializers",
@@ -39,6 +40,7 @@ _REGISTRIES = {
     "schedules": "dlcli.optim",
     "metrics": "dlcli.training.metrics",
     "datasets": "dlcli.data",
+    "augmentations": "dlcli.data",
 }
 """The module that registers all built-in components of a kind, by the name of the kind's registry."""
 

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import Example
-from dlcli.data.augment.augmentation import Scale, Warp, augmentations, warp
+from dlcli.data.augment.augmentation import Augmentation, Scale, Warp, augmentations, warp
 from dlcli.data.augment.draws import Draws
 from dlcli.data.augment.elastic import bumps
 from dlcli.data.augment.pipeline import Augmenter
@@ -293,6 +293,22 @@ def test_a_chain_is_one_interpolation_of_its_maps_one_inside_the_other() -> None
         out = np.empty(raw.shape)
         warp([(part, Draws(0, np.arange(1))) for part in parts], raw, out)
         np.testing.assert_allclose(out[0], read(raw[0], places + middle, 0.0), atol=0.02)
+
+
+class Negative(Augmentation):
+    """y = 255 - x, as a user would write it"""
+
+    def change(self, images: Any, draws: Draws, scale: Scale) -> None:
+        np.subtract(255, images, out=images)
+
+
+def test_an_augmentation_of_ones_own_needs_one_method() -> None:
+    raw = samples((1, 6, 8))
+    np.testing.assert_array_equal(augmented([Negative()], raw), 255.0 - raw)
+    shift = made("RandomShift", pixels=1)
+    np.testing.assert_array_equal(augmented([shift, Negative()], raw), 255 - augmented([shift], raw))
+    with pytest.raises(ShapeError):
+        Negative().check((4,))
 
 
 def test_whole_moves_after_one_another_are_those_moves() -> None:

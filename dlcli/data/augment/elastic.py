@@ -51,7 +51,8 @@ class ElasticTransform(Warp):
         noise = draws.rough(2 * m * k).reshape(places.n, 2, m, k).swapaxes(0, 1)
         # one product a sample: the BLAS may round otherwise in a batch of another size
         rows = np.matmul(noise, right.T * np.float32(self.alpha), out=places.pair("noise", m, width))
-        places.displace(np.matmul(down, rows, out=places.pair("bent")))
+        field = places.pair("field" if places.field is None else "another field")
+        places.displace(np.matmul(down, rows, out=field))
 
 
 @cache

@@ -46,10 +46,8 @@ class Augmenter(Scratch):
     def _keys(self, epoch: int) -> list[int]:
         """The key of every part in that epoch."""
         if self.keys[0] != epoch:
-            self.keys = (
-                epoch,
-                [int(stream(self.seed, "augment", epoch, i).bit_generator.random_raw()) for i in range(self.count)],
-            )
+            streams = (stream(self.seed, "augment", epoch, i) for i in range(self.count))
+            self.keys = epoch, [int(s.bit_generator.random_raw()) for s in streams]
         return self.keys[1]
 
     def _vary(self, raw: Array, images: Array, draws: Iterator[Draws]) -> None:

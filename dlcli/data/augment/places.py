@@ -49,10 +49,9 @@ class Places(Scratch):
         self.offset[1] += right
 
     def displace(self, field: Array) -> None:
-        """q = q + field[:, :, p]: (2, n, height, width), in pixels, down and right."""
+        """q = q + field[:, :, p]: (2, n, height, width), in pixels, down and right. It may be overwritten from now on."""
         if self.field is None:
-            self.field = self.pair("field")
-            np.copyto(self.field, field)
+            self.field = field
         else:
             self.field += field
 
@@ -90,7 +89,7 @@ class Places(Scratch):
             np.add(upper, lower, out=target)
 
     def pair(self, name: str, *size: int) -> Array:
-        """A buffer (2, n, height, width), or of another height and width: one array downward, one to the right."""
+        """A buffer (2, n, height, width), or of another height and width: an array for the rows, one for the columns."""
         size = size or self.size
         return self.buffer(name, (2 * self.n, *size)).reshape(2, self.n, *size)
 
