@@ -11,7 +11,20 @@ import dlcli
 from dlcli.core.registry import Registry
 
 PROMISED = [
-    *("Adam", "AdamW", "Augmentation", "augmentations", "CrossEntropyLoss", "Dropout", "Flatten", "HuberLoss", "Layer", "LeakyReLU", "Linear", "Loss"),
+    *(
+        "Adam",
+        "AdamW",
+        "Augmentation",
+        "augmentations",
+        "CrossEntropyLoss",
+        "Dropout",
+        "Flatten",
+        "HuberLoss",
+        "Layer",
+        "LeakyReLU",
+        "Linear",
+        "Loss",
+    ),
     *("MSELoss", "Network", "Optimizer", "ReLU", "SGD", "SGDMomentum", "Sigmoid", "Softmax", "Tanh", "TwoLayerMLP"),
     *("datasets", "example", "gradient_check", "gradient_check_weights", "initializers", "layers", "load_mnist"),
     *("losses", "manual_seed", "metrics", "optimizers", "schedules"),

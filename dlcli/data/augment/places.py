@@ -49,7 +49,7 @@ class Places(Scratch):
         self.offset[1] += right
 
     def displace(self, field: Array) -> None:
-        """q = q + field[:, :, p]: (2, n, height, width), in pixels, down and right. It may be overwritten from now on."""
+        """q = q + field[:, :, p]: (2, n, height, width), in pixels, down and right. The places may overwrite it."""
         if self.field is None:
             self.field = field
         else:
@@ -89,7 +89,7 @@ class Places(Scratch):
             np.add(upper, lower, out=target)
 
     def pair(self, name: str, *size: int) -> Array:
-        """A buffer (2, n, height, width), or of another height and width: an array for the rows, one for the columns."""
+        """A buffer (2, n, height, width), or of another height and width: one part for rows, one for columns."""
         size = size or self.size
         return self.buffer(name, (2 * self.n, *size)).reshape(2, self.n, *size)
 
