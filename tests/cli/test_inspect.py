@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from commandline import CONFIGS, Cli
@@ -69,6 +70,73 @@ def test_summary(cli: Cli, digits: Path) -> None:
     assert newest.lines == [f"run: {digits}"]
     assert newest.json == cli("summary", "digits.yaml", "--json").json
     assert newest.json == cli("summary", f"{digits}/checkpoints/best.npz", "--json").json
+
+
+NESTED = """\
+data: {dataset: digits, batch_size: 10}
+model:
+  - Conv2d: {out_channels: 4, kernel_size: 3, padding: 1}
+  - BatchNorm2d
+  - Repeat:
+      times: 4
+      layers:
+        - Residual:
+            name: block
+            body: [{Conv2d: {out_channels: 4, kernel_size: 3, padding: 1, trainable: false}}, ReLU]
+        - Repeat: {times: 2, layers: [Tanh]}
+  - Concat:
+      branches:
+        - [{Conv2d: {out_channels: 2, kernel_size: 1}}, Tanh]
+        - []
+  - Flatten
+  - Linear: {out_features: 10}
+loss: CrossEntropyLoss
+optimizer: {SGD: {lr: 0.1}}
+train: {epochs: 1}
+"""
+
+
+def test_summary_of_layers_inside_layers(cli: Cli) -> None:
+    cli.write("nested.yaml", NESTED)
+    conv, pixels = 4 * 4 * 9 + 4, 64
+    found = cli("summary", "nested.yaml", "--json").json
+    rows = {row["name"]: row for row in found["rows"]}
+    assert len(rows) == 2 + 1 + 4 * (1 + 2 + 1 + 2) + 1 + 2 + 2
+    depths = {"2.3.0": 1, "2.3.0.body.0": 2, "2.3.0.body.1": 2, "2.3.1": 1, "2.3.1.0.0": 2, "2.3.1.1.0": 2}
+    assert {name: row["depth"] for name, row in rows.items() if name.startswith("2.3")} == depths
+    assert found["parameters"] == sum(r["parameters"] for r in found["rows"]) == 40 + 8 + 4 * conv + 10 + 384 * 10 + 10
+    assert found["flops"] == sum(row["flops"] for row in found["rows"])
+    assert rows["2.0.0"]["flops"] == 4 * pixels
+    assert rows["2"]["flops"] == rows["2"]["activation"] == rows["3"]["flops"] == 0
+    assert rows["3"]["activation"] == 6 * pixels * 4
+    assert found["activation_bytes"] == 10 * sum(row["activation"] for row in found["rows"])
+    assert found["parameters"] - found["trainable"] == 4 * conv
+    assert found["state"] == 2 * 4
+
+    text = cli("summary", "nested.yaml").out
+    lines = {cells[0]: " ".join(cells[1:]) for cells in map(str.split, text.splitlines()) if cells}
+    assert list(lines)[2:16] == [
+        *("0", "1", "2", "2.0.0", "2.0.0.body.0", "2.0.0.body.1", "2.0.1", "2.0.1.0.0", "2.0.1.1", "2.1-3"),
+        *("3", "3.0.0", "3.0.1", "4"),
+    ]
+    assert "\n2.0.0.body.0      Conv2d          4 x 8 x 8  " in text
+    assert lines["2.1-3"].startswith(f"3 more alike 4 x 8 x 8 {3 * conv} ")
+    total = f"{found['parameters']:,} {found['flops']:,} {found['activation_bytes'] / 1e4:.1f} kB"
+    assert lines["total"] == total
+    assert f"{4 * conv} of them frozen; 8 numbers of state\n" in text
+
+
+@pytest.mark.torch
+def test_summary_counts_the_parameters_of_pytorch(cli: Cli, torch: ModuleType) -> None:
+    nn = torch.nn
+    blocks = [nn.Conv2d(4, 4, 3, padding=1) for _ in range(4)]
+    module = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), *blocks, nn.Conv2d(4, 2, 1), nn.Linear(384, 10)
+    )
+    cli.write("nested.yaml", NESTED)
+    found = cli("summary", "nested.yaml", "--json").json
+    assert found["parameters"] == sum(p.numel() for p in module.parameters())
+    assert found["state"] == sum(b.numel() for b in module.buffers() if b.ndim)
 
 
 def test_list_names_every_component(cli: Cli) -> None:

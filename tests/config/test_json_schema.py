@@ -48,6 +48,11 @@ WRONG = [
     "model=[{Linear: {out_features: 1, init: zero}}]",
     "model=[{Linear: {out_features: 1, init: {kaiming_unifrm: {a: 1}}}}]",
     "model=[{ReLU: {}, Tanh: {}}]",
+    "model=[{Residual: {body: []}}]",
+    "model=[{Residual: {body: [Tanh], shortcut: Tanh}}]",
+    "model=[{Concat: {branches: [Tanh]}}]",
+    "model=[{Concat: {branches: [[Tanh], [Tan]]}}]",
+    "model=[{Repeat: {times: 0, layers: [Tanh]}}]",
     "loss=HuberLos",
     "optimizer={SGD: {lr: 0}}",
     "optimizer={Adam: {betas: [0.9]}}",
@@ -70,6 +75,14 @@ def test_refuses_what_the_loader_refuses(validator, change):
         inside = inside[section]
     inside[key] = parse(text, "value").value
     assert not validator.is_valid(value), flow(value)
+
+
+def test_accepts_nested_containers(validator):
+    config = small(
+        "model.2={Repeat: {times: 2, layers: [Residual: {body: [Tanh]}, Concat: {branches: [[], [Tanh, ReLU]]}]}}"
+    )
+    validator.validate(config.resolved())
+    validator.validate(config.resolved(brief=True))
 
 
 def test_completes_names_with_their_documentation(validator):
