@@ -273,7 +273,7 @@ class Field(Warp):
         self.field, self.fill = field, 0.0
 
     def trace(self, places: Places, draws: Draws) -> None:
-        places.displace(self.field)
+        places.displace(self.field.copy())
 
 
 def test_a_chain_is_one_interpolation_of_its_maps_one_inside_the_other() -> None:
