@@ -72,10 +72,11 @@ class Evaluator:
     def run(self, collect: bool = False) -> Evaluation:
         """The figures with the parameters as they stand now."""
         blocks = self._blocks(partial(self._measured, collect))
+        total, count = (sum(part) for part in zip(*(b[0] for b in blocks), strict=True))
         sums = {name: np.sum([b[1][name] for b in blocks], axis=0) for name in self.metrics}
         return Evaluation(
             self.count,
-            sum(b[0] for b in blocks) / self.count,
+            total / (count or 1),
             sums,
             {name: float(metric.value(sums[name])) for name, metric in self.metrics.items()},
             np.concatenate([b[2] for b in blocks]) if collect else None,
@@ -101,13 +102,13 @@ class Evaluator:
 
     def _measured(
         self, collect: bool, network: Network, loss: Loss, batches: Batches, rows: Array
-    ) -> tuple[float, dict[str, Array], Any]:
+    ) -> tuple[tuple[float, float], dict[str, Array], Any]:
         x, y = batches.gather(rows)
         outputs = network.forward(x, training=False)
-        total = float(loss.forward(outputs, y)) * len(y)
+        weighed = loss.sums(float(loss.forward(outputs, y)), y)
         scores = loss.logits(outputs)
         sums = {name: metric.sums(scores, y) for name, metric in self.metrics.items()}
-        return total, sums, scores.copy() if collect else None
+        return weighed, sums, scores.copy() if collect else None
 
 
 def _outputs(network: Network, loss: Loss, batches: Batches, rows: Array) -> Array:
