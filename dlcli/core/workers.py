@@ -27,6 +27,11 @@ def lanes(rows: int, size: int) -> list[Lane]:
     return [(i, slice(rows * i // count, rows * (i + 1) // count)) for i in range(count)]
 
 
+def blocks(rows: slice, step: int) -> Iterator[slice]:
+    """The rows of a lane in blocks of at most `step`."""
+    return (slice(i, min(i + step, rows.stop)) for i in range(rows.start, rows.stop, step))
+
+
 class Workers:
     """`threads` threads, the calling one among them. A copy has one: copies of a network run side by side already."""
 

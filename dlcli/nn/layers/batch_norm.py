@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
 from dlcli.core.options import Count, Positive, example
-from dlcli.core.workers import MOST, lanes
+from dlcli.core.workers import MOST, blocks, lanes
 from dlcli.nn.initializers import Constant, Zeros
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, images, inferred, pixels
@@ -164,11 +164,11 @@ class BatchNorm(Layer):
     def _each(self, work: Callable[[int, slice], None]) -> None:
         """Call work(lane, rows) for every block of every lane."""
 
-        def blocks(lane: int, rows: slice) -> None:
-            for i in range(rows.start, rows.stop, self.step):
-                work(lane, slice(i, min(i + self.step, rows.stop)))
+        def by_blocks(lane: int, rows: slice) -> None:
+            for block in blocks(rows, self.step):
+                work(lane, block)
 
-        self.share(len(self.x), self.size, blocks)
+        self.share(len(self.x), self.size, by_blocks)
 
     def _sums(self, *terms: Callable[[int, slice], Array]) -> Array:
         """The sums over all places of what each term gives for every block: (terms, lanes, C)."""
