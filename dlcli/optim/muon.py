@@ -24,8 +24,8 @@ class Muon(AdamW, Scratch):
 
     w is a matrix (out, in); the weight of a convolution is one of (out, in * kernel). |u| is the Frobenius norm, and
     (a, b, c) are the ns_coefficients. The Newton-Schulz steps, on xT where out > in, bring every singular value of x
-    near 1. s = sqrt(max(1, out / in)); with adjust_lr_fn
-    match_rms_adamw, s = 0.2 * sqrt(max(out, in)), with which AdamW's lr and weight_decay serve here too.
+    near 1. s = sqrt(max(1, out / in)), or 0.2 * sqrt(max(out, in)) with adjust_lr_fn match_rms_adamw, with which
+    AdamW's lr and weight_decay serve here too.
 
     Biases and norms (parameters with one axis) take AdamW's step with the same lr, `betas` and eps; `lr_mult` on a
     layer gives another lr. PyTorch leaves them to an optimizer of their own, and makes the Newton-Schulz steps in
@@ -56,21 +56,21 @@ class Muon(AdamW, Scratch):
         self.scratch, self.dtype = {}, arena.dtype
 
     def update(self, part: Part, lr: float) -> None:
-        w, g, m, room = part.w, part.g, part.slots["exp_avg"], part.scratch
+        w, g, m = part.w, part.g, part.slots["exp_avg"]
         if w.ndim < 2:
             super().update(part, lr)
             return
         g *= 1 - self.momentum
         m *= self.momentum
         m += g
-        u = np.add(g, np.multiply(m, self.momentum, out=room), out=g) if self.nesterov else m
+        u = np.add(g, np.multiply(m, self.momentum, out=part.scratch), out=g) if self.nesterov else m
         # However w's axes lie in memory, x has them as (out, in * kernel).
         x = self.buffer(f"x {w.shape}", (len(w), w.size // len(w)))
         np.divide(u, max(float(np.linalg.norm(u)), self.eps), out=x.reshape(w.shape))
-        room[:] = self.orthogonalized(x).reshape(w.shape)
-        room *= lr * self.adjusted(*x.shape)
+        step = self.orthogonalized(x)
+        step *= lr * self.adjusted(*x.shape)
         w *= 1 - lr * self.weight_decay * part.decay
-        w -= room
+        w -= step.reshape(w.shape)
 
     def adjusted(self, rows: int, columns: int) -> float:
         """s, the factor on the learning rate of a matrix of that shape."""

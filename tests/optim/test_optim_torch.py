@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registered import build, rows
+from registered import build, names, rows
 
 from dlcli.core.arena import Arena, Parameter
 from dlcli.core.options import Length
@@ -23,35 +24,35 @@ pytestmark = pytest.mark.torch
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 unit = st.floats(0.0, 0.95)
+small = st.floats(1e-10, 1e-2)
+side = st.integers(1, 7)
 VARIED: dict[str, Any] = {
     "SGD": st.one_of(
         st.fixed_dictionaries({"momentum": unit, "dampening": unit, "weight_decay": unit}),
         st.fixed_dictionaries({"momentum": st.floats(0.1, 0.95), "weight_decay": unit, "nesterov": st.just(True)}),
     ),
-    "Adam": st.fixed_dictionaries(
-        {"betas": st.tuples(unit, unit).map(list), "eps": st.floats(1e-10, 1e-2), "weight_decay": unit}
-    ),
+    "Adam": st.fixed_dictionaries({"betas": st.tuples(unit, unit).map(list), "eps": small, "weight_decay": unit}),
 }
-VARIED |= dict.fromkeys(("AdamW", "Adamax", "NAdam", "RAdam"), VARIED["Adam"])
-VARIED["RMSprop"] = st.fixed_dictionaries({"alpha": unit, "momentum": unit, "weight_decay": unit})
-VARIED["Adagrad"] = st.fixed_dictionaries({"lr_decay": unit, "weight_decay": unit})
+VARIED |= dict.fromkeys(("AdamW", "Adamax", "RAdam"), VARIED["Adam"])
+VARIED["NAdam"] = st.builds(lambda rest, decay: {**rest, "momentum_decay": decay}, VARIED["Adam"], unit)
+VARIED["RMSprop"] = st.one_of(
+    st.fixed_dictionaries({"alpha": unit, "momentum": unit, "eps": small, "weight_decay": unit}),
+    st.fixed_dictionaries({"alpha": st.floats(0.5, 0.95), "momentum": unit, "eps": small, "centered": st.just(True)}),
+)
+VARIED["Adagrad"] = st.fixed_dictionaries({"lr_decay": unit, "eps": small, "weight_decay": unit})
+VARIED["Adadelta"] = st.fixed_dictionaries({"rho": unit, "eps": small, "weight_decay": unit})
 VARIED["Muon"] = st.fixed_dictionaries(
     {
         "momentum": unit,
         "nesterov": st.booleans(),
         "weight_decay": unit,
         "ns_steps": st.integers(1, 6),
-        "eps": st.floats(1e-10, 1e-2),
+        "eps": small,
         "adjust_lr_fn": st.sampled_from([None, "original", "match_rms_adamw"]),
         "ns_coefficients": st.sampled_from([[3.4445, -4.775, 2.0315], [2.0, -1.5, 0.5], [1.5, -0.5, 0.0]]),
     }
 )
-VARIED["Adadelta"] = st.fixed_dictionaries({"rho": unit, "weight_decay": unit})
 """Other options than those of the examples."""
-
-
-LOOSE = {"NAdam": (1e-5, 1e-5)}
-"""Where PyTorch keeps a number in float32 (the product of momenta) whatever the type of the parameters."""
 
 
 def torch_optimizers(torch: ModuleType, name: str, params: dict[str, Any], chosen: dict[str, Any]) -> list[Any]:
@@ -67,15 +68,21 @@ def torch_optimizers(torch: ModuleType, name: str, params: dict[str, Any], chose
 
 
 @pytest.fixture(autouse=True)
-def no_bfloat16(torch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch's Muon rounds to bfloat16, whatever the parameters' type; without that, all digits compare."""
+def double(torch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """PyTorch in float64 throughout: NAdam's product of momenta has its default type, Muon's matrices are bfloat16."""
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
-def compare_steps(torch: ModuleType, name: str, chosen: dict[str, Any], seed: int = 0) -> None:
+def compare_steps(
+    torch: ModuleType, name: str, chosen: dict[str, Any], seed: int = 0, shape: tuple[int, int] = (4, 3)
+) -> None:
     """Twenty steps on given gradients."""
     rng = np.random.default_rng(seed)
-    arena = Arena([Parameter("weight", (4, 3)), Parameter("bias", (4,), decay=0.0)], np.float64)
+    arena = Arena([Parameter("weight", shape), Parameter("bias", shape[:1], decay=0.0)], np.float64)
     arena.values[:] = rng.normal(size=arena.values.shape)
     ours = build("optimizers", name, chosen)
     ours.bind(arena)
@@ -90,8 +97,7 @@ def compare_steps(torch: ModuleType, name: str, chosen: dict[str, Any], seed: in
         for optimizer in optimizers:
             optimizer.step()
     for key, tensor in theirs.items():
-        rtol, atol = LOOSE.get(name, (1e-10, 1e-13))
-        np.testing.assert_allclose(arena.params[key], tensor.detach().numpy(), rtol=rtol, atol=atol)
+        np.testing.assert_allclose(arena.params[key], tensor.detach().numpy(), rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize(("name", "example"), rows("optimizers"))
@@ -101,12 +107,16 @@ def test_twenty_steps(torch: ModuleType, name: str, example: Any) -> None:
     compare_steps(torch, name, example.options)
 
 
+def test_every_optimizer_that_pytorch_has_is_compared(torch: ModuleType) -> None:
+    assert {name for name in names("optimizers") if hasattr(torch.optim, name)} == set(VARIED)
+
+
 @pytest.mark.parametrize("name", VARIED)
 def test_twenty_steps_with_other_options(torch: ModuleType, name: str) -> None:
     @few
-    @given(chosen=VARIED[name], lr=st.floats(1e-4, 0.2), seed=st.integers(0, 99))
-    def compare(chosen: dict[str, Any], lr: float, seed: int) -> None:
-        compare_steps(torch, name, {"lr": lr, **chosen}, seed)
+    @given(chosen=VARIED[name], lr=st.floats(1e-4, 0.2), seed=st.integers(0, 99), shape=st.tuples(side, side))
+    def compare(chosen: dict[str, Any], lr: float, seed: int, shape: tuple[int, int]) -> None:
+        compare_steps(torch, name, {"lr": lr, **chosen}, seed, shape)
 
     compare()
 
