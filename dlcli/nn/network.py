@@ -16,7 +16,7 @@ from dlcli.core.options import Count
 from dlcli.core.rng import Draws, Seed
 from dlcli.core.workers import Workers
 from dlcli.nn.layer import Layer, Shape
-from dlcli.nn.layers.sequential import Sequential
+from dlcli.nn.layers.sequential import Part, Sequential
 
 
 DEEPEST = 50
@@ -196,6 +196,8 @@ class Network:
         """What it holds: a line in all, and one for each layer with its shapes and the number of its parameters."""
         rows = []
         for name, layer in walk(self.root):
+            if isinstance(layer, Part):  # a mere list in what the container was made of
+                continue
             text = type(layer).__name__ if layer.children() else repr(layer)
             count = sum(math.prod(spec.shape) for spec in layer.specs)
             rows.append((name, text, f"{layer.in_shape} -> {layer.out_shape}", f"{count:,} parameters" * bool(count)))
