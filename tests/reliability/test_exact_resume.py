@@ -45,6 +45,8 @@ BOUNDED = (
     "Linear: {out_features: 4, constraint: {weight: UnitNorm, bias: NonNeg}}]"
 )
 
+NORMALISED = "model=[Linear: {out_features: 9}, BatchNorm1d, ReLU, Linear: {out_features: 4}]"
+
 EVERY_STEP = {
     "sgd": [],
     "momentum": [
@@ -84,6 +86,7 @@ MORE = {
         "data.augment=[RandomAffine: {degrees: 9, translate: [0.1, 0.1]}, ElasticTransform: {alpha: 6, sigma: 2}, "
         "RandomErasing, GaussianNoise]",
     ],
+    "ema-batch-norm": [NORMALISED, "train.ema={decay: 0.9}", "optimizer={AdamW: {lr: 0.02}}"],
     "by-time": ["train.checkpoint={every: 0.001 s, keep: 1}", "train.log_every=1 steps"],
 }
 """What is stopped after every sixteenth step, and nightly after each."""
