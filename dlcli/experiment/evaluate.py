@@ -9,9 +9,8 @@ import numpy as np
 
 from dlcli.config.schema import Config
 from dlcli.core.arena import Array
-from dlcli.core.errors import DataError, ShapeError
 from dlcli.data.batches import Normalizer
-from dlcli.data.dataset import Access, DataInfo
+from dlcli.data.dataset import Access
 from dlcli.experiment.assemble import EMA, build_metrics, build_network, learned, load_learned
 from dlcli.experiment.ensemble import together
 from dlcli.experiment.evaluated import Evaluated, Figures
@@ -34,9 +33,9 @@ MANY = 5
 """With more classes than that a sample counts for `top_k_accuracy` if its class is among so many; else among two."""
 
 
-def restore(opened: Opened, info: DataInfo) -> tuple[Network, Normalizer]:
+def restore(opened: Opened) -> tuple[Network, Normalizer]:
     """The network of a checkpoint with its values, averaged where `train.ema` is set, and its normalisation."""
-    network, arrays = build_network(opened.config, info), opened.snapshot.arrays
+    network, arrays = build_network(opened.config, opened.info), opened.snapshot.arrays
     prefix = EMA if opened.config.train.ema is not None else ""
     own = learned(network) | learned(network, prefix)
     expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (a.shape, a.dtype) for name, a in own.items()}
@@ -73,10 +72,9 @@ def evaluate(
     measured = reported(members[0].config, split.info.classes)
     for requirement in required:
         requirement.known(measured if len(members) > 1 else ["loss", *measured])
-    networks = [restore(opened, split.info) for opened in members]
+    networks = [restore(opened) for opened in members]
     found = []
     for opened, (network, normalizer) in zip(members, networks, strict=True):
-        _same_targets(opened, split.info, network.out_shape)
         loss = opened.config.loss.build()
         found.append(Evaluator(network, loss, measured, split.samples, normalizer, threads).run(collect=True))
     own = [Figures.of({"loss": e.loss} | e.values, e.sums, measured) for e in found]
@@ -99,20 +97,6 @@ def note_broken(outputs: Array, note: Note) -> None:
     bad = np.count_nonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
     if bad:
         note(f"warning: the outputs for {bad:,} of {len(outputs):,} samples are not finite")
-
-
-def _same_targets(opened: Opened, info: DataInfo, outputs: tuple[int, ...]) -> None:
-    """DataError where the targets of the data are no longer such as the network was trained on."""
-    if info.classes is None and not info.target_shape:
-        return
-    try:
-        opened.config.loss.build().check(outputs, info.classes, info.target_shape)
-    except ShapeError:
-        got = f"targets of shape {info.target_shape}" if info.classes is None else f"{info.classes} classes"
-        raise DataError(
-            f"data.dataset: got {got}, which do not fit the outputs of {opened.path}, of shape {outputs}; "
-            "restore the data, or train anew"
-        ) from None
 
 
 def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:

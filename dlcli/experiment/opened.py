@@ -42,7 +42,10 @@ class Opened:
         """What the data was like that the network was trained on; CheckpointError where it is not told."""
         try:
             found = self.snapshot.meta["info"]
-            return DataInfo(**{name: plain(kind, found[name]) for name, kind in get_type_hints(DataInfo).items()})
+            info = DataInfo(**{name: plain(kind, found[name]) for name, kind in get_type_hints(DataInfo).items()})
+            if min(info.input_shape or (), default=0) < 1 or len(info.names) != (info.classes or 0):
+                raise ValueError
+            return info
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(
                 f"{self.path}: does not tell what a sample is; use the dlcli that wrote it, or train anew"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.core.arena import Array
-from dlcli.core.errors import CheckpointError, DataError, UsageError, quote
+from dlcli.core.errors import CheckpointError, UsageError, quote
 from dlcli.data.batches import Normalizer
 from dlcli.data.dataset import Access, Samples
 from dlcli.data.inputs import read_inputs
@@ -23,6 +23,7 @@ from dlcli.experiment.evaluated import named
 from dlcli.experiment.opened import Opened
 from dlcli.experiment.session import Note
 from dlcli.experiment.split import load_split
+from dlcli.nn.loss import Loss
 from dlcli.training import journal
 from dlcli.training.evaluate import Evaluator
 from dlcli.training.metrics.probabilities import softmax
@@ -150,12 +151,11 @@ def predict(members: list[Opened], given: Given, threads: int, note: Note) -> Pr
                 f"{opened.path}: takes other samples, or tells other classes, than {members[0].path}; "
                 "name runs on the same data"
             )
-        network, normalizer = restore(opened, own)
-        if given.inputs.shape[1:] != network.in_shape:
-            got = f"samples of shape {given.inputs.shape[1:]}"
-            raise DataError(f"data.dataset: got {got}, expected {network.in_shape} as in the training of {opened.path}")
+        network, normalizer = restore(opened)
         samples = Samples(given.inputs, np.zeros(len(given.inputs), np.uint8))
-        found.append(Evaluator(network, opened.config.loss.build(), {}, samples, normalizer, threads).outputs())
+        loss: Loss = opened.config.loss.build()
+        loss.of_classes = bool(info.names)
+        found.append(Evaluator(network, loss, {}, samples, normalizer, threads).outputs())
     if info.image:
         _note_scale(given.inputs, normalizer, note)
     outputs = together(found, bool(info.names))

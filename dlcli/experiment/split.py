@@ -14,6 +14,15 @@ from dlcli.experiment.assemble import Splits, load_data
 from dlcli.experiment.opened import Opened
 from dlcli.experiment.session import Note
 
+KEPT = {
+    "input_shape": "samples of shape",
+    "input_names": "the columns",
+    "class_names": "the classes",
+    "classes": "the number of classes",
+    "target_shape": "targets of shape",
+}
+"""What of the data a network is made for, in words."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -49,16 +58,24 @@ def load_split(members: Sequence[Opened], name: str | None, access: Access, note
 
 
 def _loaded(opened: Opened, access: Access, note: Note) -> Splits:
-    """The data of a checkpoint; a warning where it has changed, DataError where its classes are others."""
-    splits = load_data(opened.config, access)
+    """The data of a checkpoint; a warning where it has changed, DataError where it no longer fits the network."""
+    splits, learned = load_data(opened.config, access), opened.info
     changed = [n for n, sha256 in splits.files.items() if opened.snapshot.meta.get("data", {}).get(n) != sha256]
     if changed:
         note(f"warning: the data has changed since the training: {', '.join(changed[:3])}")
-    names, learned = splits.info.class_names, opened.info.class_names
-    if learned != names:
-        got, expected = (", ".join(map(quote, some[:6])) if some else "no names" for some in (names, learned))
-        raise DataError(f"data.dataset: got the classes {got}, expected those of {opened.path}: {expected}")
+    for field, words in KEPT.items():
+        got, expected = getattr(splits.info, field), getattr(learned, field)
+        if got != expected:
+            raise DataError(
+                f"data.dataset: got {words} {_said(got)}, expected {_said(expected)} as in the training of "
+                f"{opened.path}; restore the data, or train anew"
+            )
     return splits
+
+
+def _said(fact: object) -> str:
+    named = isinstance(fact, tuple) and any(isinstance(part, str) for part in fact)
+    return ", ".join(map(quote, fact[:6])) if isinstance(fact, tuple) and named else str(fact).lower()
 
 
 def _same(first: Split, samples: Samples, info: DataInfo) -> bool:

@@ -331,6 +331,10 @@ def test_normalisation_comes_from_the_checkpoint(cli: Cli, points: dict[str, Any
     after = cli("eval", "--split", "test", "--json")
     assert after.json["metrics"] == before
     assert after.lines[1] == "warning: the data has changed since the training: t.csv"
+    # Columns in another order would be taken for each other.
+    table(cli.folder / "t.csv", ["b", "a", "v"], [*points["x"].T, points["v"]])
+    said = "error: data.dataset: got the columns 'b', 'a', expected 'a', 'b' as in the training of "
+    assert cli("eval", code=4).lines[-1].startswith(said)
 
 
 def test_the_worst_of_values_are_those_farthest_off(cli: Cli, points: dict[str, Any]) -> None:
@@ -363,7 +367,7 @@ def test_arrays_of_classes(cli: Cli, points: dict[str, Any]) -> None:
         "warning: the outputs for 50 of 50 samples are not finite",
     ]
     np.savez(cli.folder / "d.npz", x_train=x[:250], y_train=y[:250] + 5, x_test=x[250:], y_test=y[250:] + 5)
-    assert "data.dataset: got 8 classes, which do not fit the outputs of" in cli("eval", code=4).err
+    assert "data.dataset: got the number of classes 8, expected 3 as in the training" in cli("eval", code=4).err
 
 
 def test_images_of_classes(cli: Cli) -> None:

@@ -16,6 +16,7 @@ from commandline import Cli
 
 from dlcli.data.dataset import Access, datasets
 from dlcli.experiment.plugins import load_components
+from dlcli.training import checkpoint
 
 Array = np.ndarray[Any, Any]
 
@@ -122,6 +123,23 @@ def test_the_model_may_be_a_run_or_a_checkpoint_anywhere_on_the_line(cli: Cli, d
     found = cli("predict", "copy.npz", "one.npy", "--json")
     assert (found.json["run"], found.json["checkpoint"], found.err) == (None, "copy.npz", "")
     assert "no run 'digtis'" in cli("predict", "digtis", "one.npy", code=6).err
+
+
+@pytest.mark.parametrize(
+    "told", [None, {"input_shape": [1, -8, 8]}, {"input_shape": None}, {"class_names": ["a"]}, {"class_names": "a"}]
+)
+def test_a_checkpoint_that_does_not_tell_what_a_sample_is(
+    cli: Cli, digits: Path, images: Array, told: dict[str, Any] | None
+) -> None:
+    np.save(cli.folder / "one.npy", images[0])
+    snapshot = checkpoint.read(cli.folder / digits / "checkpoints/best.npz")
+    meta = {key: value for key, value in snapshot.meta.items() if key != "info"}
+    if told is not None:
+        meta["info"] = snapshot.meta["info"] | told
+    (cli.folder / "odd.npz").write_bytes(checkpoint.encode(checkpoint.Snapshot(meta, snapshot.arrays)))
+    message = "error: odd.npz: does not tell what a sample is; use the dlcli that wrote it, or train anew"
+    assert cli("predict", "odd.npz", "one.npy", code=6).lines == [message]
+    assert cli("eval", "odd.npz", code=6).lines == [message]
 
 
 def test_predicting_samples_of_the_test_split_is_an_opening(cli: Cli, digits: Path) -> None:
