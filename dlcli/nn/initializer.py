@@ -18,7 +18,8 @@ initializers: Registry[Initializer] = Registry("initializer", "initializers")
 class Initializer(metaclass=Checked):
     """Draws the first values of a parameter.
 
-    Fans follow PyTorch: for a weight (out, in, *kernel), fan_in = in x kernel size and fan_out = out x kernel size.
+    Fans follow PyTorch: for a weight (out, in, *kernel), fan_in = in x kernel size and fan_out = out x kernel size,
+    where `in` counts the inputs of one group.
     """
 
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from dlcli.core.component import Checked
+from dlcli.core.errors import quote
 from dlcli.core.options import Example, Length
 from dlcli.core.registry import Registry
 
@@ -66,7 +67,7 @@ class Schedule(metaclass=Checked):
     def restore(self, saved: dict[str, Any]) -> None:
         """Go back to what `to_json` gave; ValueError for a state that no run has."""
         if saved:
-            raise ValueError(f"got {saved} for {type(self).__name__}, which keeps nothing")
+            raise ValueError(f"got {quote(saved)} for {type(self).__name__}, which keeps nothing")
 
 
 schedules.base = Schedule

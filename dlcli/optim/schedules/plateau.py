@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from dlcli.core.annotations import plain
+from dlcli.core.errors import quote
 from dlcli.core.options import NonNegative, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
@@ -90,8 +91,8 @@ class ReduceLROnPlateau(Schedule):
             best = None if saved["best"] is None else float.fromhex(saved["best"])
             bad, resting, reductions = (plain(Epochs, saved[k]) for k in ("bad_epochs", "resting", "reductions"))
         except (KeyError, TypeError, ValueError, OverflowError):
-            raise ValueError(f"got {saved}, expected the state of a {type(self).__name__}") from None
+            raise ValueError(f"got {quote(saved)}, expected the state of a {type(self).__name__}") from None
         in_reach = bad <= self.patience and resting <= self.cooldown and not (resting and (bad or not reductions))
         if not in_reach or len(saved) != 4 or not math.isfinite(best or 0.0):
-            raise ValueError(f"got {saved}, which no {type(self).__name__} of these options has")
+            raise ValueError(f"got {quote(saved)}, which no {type(self).__name__} of these options has")
         self.best, self.bad_epochs, self.resting, self.reductions = best, bad, resting, reductions
