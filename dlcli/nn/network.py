@@ -18,7 +18,6 @@ from dlcli.core.workers import Workers
 from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.sequential import Part, Sequential
 
-
 DEEPEST = 50
 """The most parts of a layer's name; `3.body.0` has three."""
 

@@ -13,6 +13,7 @@ from registered import build
 
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import options
+from dlcli.nn.constraints import NonNeg
 from dlcli.nn.layer import Layer
 from dlcli.nn.layers.concat import Concat
 from dlcli.nn.layers.conv2d import Conv2d
@@ -219,6 +220,13 @@ def test_options_of_a_container_act_on_all_inside() -> None:
     found = {p.name: (p.trainable, p.lr_mult, p.decay) for p in network.arena.parameters if p.trainable}
     assert found == {"0.body.0.weight": (True, 6.0, 0.5), "0.body.0.bias": (True, 6.0, 0.0)}
     assert not network.layers[1].learns()
+
+
+def test_what_a_container_freezes_is_not_projected() -> None:
+    network = Network([Residual([Linear(None, 3, constraint=NonNeg())], trainable=on) for on in (False, True)], (3,))
+    network.constrain()
+    assert (network.params["0.body.0.weight"] < 0).any()
+    assert (network.params["1.body.0.weight"] >= 0).all()
 
 
 def test_costs() -> None:
