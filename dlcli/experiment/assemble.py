@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlcli.config.load import load_config
 from dlcli.config.schema import Config
-from dlcli.config.targets import wanted_targets
 from dlcli.core.arena import Array
-from dlcli.core.errors import ConfigError, DataError, UsageError, quote, suggest
-from dlcli.core.options import options
-from dlcli.core.rng import stream
 from dlcli.core.workers import Workers
 from dlcli.data.augment.augmentation import Scale
 from dlcli.data.augment.pipeline import Augmenter
-from dlcli.data.batches import Batches, Normalizer, split_validation
-from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
-from dlcli.experiment.arrays import check_data
+from dlcli.data.batches import Batches, Normalizer
+from dlcli.data.dataset import DataInfo
+from dlcli.experiment.data import Splits
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.training.ema import Ema
@@ -30,27 +24,6 @@ from dlcli.training.layerwise import Layerwise
 from dlcli.training.loop import EpochDone, Plan, Trainer
 from dlcli.training.metrics import Metric
 from dlcli.training.stopping import Monitor
-
-
-@dataclass
-class Splits:
-    """The data of a run: what is trained on, what is held out, and the test split that only `eval` opens."""
-
-    info: DataInfo
-    train: Samples
-    val: Samples | None
-    test: Samples | None
-    files: dict[str, str]
-    truth: dict[str, Array] | None
-
-    def named(self, split: str) -> Samples:
-        """The split of that name; ConfigError where there is none."""
-        found: Samples | None = {"train": self.train, "val": self.val, "test": self.test}[split]
-        if found is None:
-            why = "data.validation is 0" if split == "val" else "the data set has no test part"
-            raise ConfigError(f"there is no {split} split: {why}; choose another --split")
-        return found
-
 
 MEANS = {"loss", "grad_norm"}
 """The running means of an epoch that are no metrics: (sum, count) each."""
@@ -81,29 +54,6 @@ def build_metrics(config: Config) -> dict[str, Metric]:
     """The metrics of a config by name that give a number; `eval` shows the confusion matrix in any case."""
     built = {metric.name: metric.build() for metric in config.metrics}
     return {name: metric for name, metric in built.items() if metric.scalar}
-
-
-def load_data(config: Config, access: Access) -> Splits:
-    """The data of a config; the validation split is drawn from the training split by the seed."""
-    dataset: Dataset = config.data.dataset.build()
-    loaded: Loaded = dataset.with_targets(wanted_targets(config)).load(config.seed, access)
-    check_data(config.data.dataset, loaded)
-    kept, held = split_validation(len(loaded.train.targets), config.data.validation, config.seed)
-    if len(kept) == 0:
-        raise DataError(f"nothing is left to train on: data.validation holds out all {len(held)} samples; lower it")
-
-    def part(samples: Samples, rows: Array | None = None) -> Samples:
-        inputs, targets = samples if rows is None else (samples.inputs[rows], samples.targets[rows])
-        return Samples(inputs, targets.astype(config.dtype) if targets.dtype.kind == "f" else targets)
-
-    return Splits(
-        loaded.info,
-        part(loaded.train, kept if len(held) else None),
-        part(loaded.train, held) if len(held) else None,
-        part(loaded.test) if loaded.test is not None else None,
-        loaded.files,
-        loaded.truth,
-    )
 
 
 @dataclass
@@ -225,29 +175,3 @@ def better(figure: str, metrics: Mapping[str, Metric]) -> str:
 def figures(evaluation: Evaluation, split: str) -> dict[str, float]:
     """The loss and metrics of an evaluation by their full names."""
     return {f"{split}.loss": evaluation.loss} | {f"{split}.{k}": v for k, v in evaluation.values.items()}
-
-
-def sample_batch(config: Config, info: DataInfo, outputs: int, size: int) -> tuple[Array, Array]:
-    """Inputs and targets drawn from the seed, shaped like the data: for checks that need none of it.
-
-    Where only the rows of a file would tell how many classes there are, every one of the `outputs` is a class.
-    """
-    rng = stream(config.seed, "sample")
-    x = rng.standard_normal((size, *(info.input_shape or ())))
-    if info.classes is not None or wanted_targets(config) == "classes":
-        return x, rng.integers(0, info.classes or outputs, size)
-    return x, rng.standard_normal((size, *info.target_shape))
-
-
-def raw_data(name: str, access: Access, seed: int = 0) -> Loaded:
-    """A data set by its name, where it needs no options, or the one that a config names."""
-    if name in datasets:
-        missing = [o.name for o in options(datasets.get(name), Dataset) if o.required]
-        if missing:
-            raise UsageError(f"data set {quote(name)} needs {', '.join(missing)}; name a config that sets them")
-        return datasets.get(name)().load(seed, access)
-    if not Path(name).exists():
-        raise UsageError(f"no data set {quote(name)}; {suggest(name, datasets)}")
-    config = load_config(name)
-    dataset: Dataset = config.data.dataset.build()
-    return dataset.with_targets(wanted_targets(config)).load(config.seed, access)

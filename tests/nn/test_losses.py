@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from registered import names, of, rows
 
-from dlcli.core.errors import ConfigError, ShapeError
+from dlcli.core.errors import ConfigError, DataError, ShapeError
 from dlcli.nn.loss import Loss, losses
 from dlcli.nn.losses.bce import BCELoss, BCEWithLogitsLoss
 from dlcli.nn.losses.cross_entropy import CrossEntropyLoss
@@ -341,6 +341,20 @@ def test_outputs_that_a_loss_cannot_take(loss: Loss, outputs: Any, message: str)
     with pytest.raises(ShapeError) as caught:
         loss.forward(np.array(outputs), np.array([[0.0, 1.0]]))
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (BCELoss(), "BCELoss: got targets from -1 to 2, expected 0 to 1; scale them, or use a loss on any values "),
+        (BCEWithLogitsLoss(), "BCEWithLogitsLoss: got targets from -1 to 2, expected 0 to 1; scale them, "),
+        (PoissonNLLLoss(), "PoissonNLLLoss: got targets from -1 to 2, expected 0 or more; scale them, "),
+    ],
+)
+def test_targets_that_a_loss_cannot_take(loss: Loss, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        loss.forward(np.array([[0.5, 0.5]]), np.array([[-1.0, 2.0]]))
+    assert str(caught.value).startswith(message)
 
 
 WEIGHTS = [CrossEntropyLoss(weight=[1, 2, 0]), NLLLoss(weight=[1, 2, 0]), FocalLoss(alpha=[1, 2, 0])]

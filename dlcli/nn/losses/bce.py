@@ -27,6 +27,7 @@ class BinaryLoss(ElementwiseLoss):
 
     one_hot: ClassVar[bool] = True
     binary: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def log_odds(self, outputs: Array) -> Array:
         """log(p / (1 - p)) of the probability that each output stands for."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.core.errors import DataError
 from dlcli.nn.loss import Loss, scalar
 
 LEAST = 0.01
@@ -20,6 +22,8 @@ class ElementwiseLoss(Loss):
 
     task: ClassVar[str | None] = "regression"
     complex_step: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """Between which the targets lie; DataError where one does not."""
 
     def curve(self, y_pred: Array, y_true: Array) -> tuple[Array, Array]:
         """f and df/dy_pred at every element; where f has pieces, y_pred.real chooses, so that y_pred may be complex."""
@@ -27,6 +31,11 @@ class ElementwiseLoss(Loss):
 
     def forward(self, y_pred: Array, y_true: Array) -> Any:
         y_pred, y_true = self.paired(y_pred, y_true)
+        least, most = self.bounds
+        if least > -math.inf and not (y_true.min() >= least and y_true.max() <= most):
+            wanted = f"{least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
+            got = f"{type(self).__name__}: got targets from {y_true.min():.4g} to {y_true.max():.4g}"
+            raise DataError(f"{got}, expected {wanted}; scale them, or use a loss on any values such as MSELoss")
         f, self.slope = self.curve(y_pred, y_true)
         total = np.add.reduce(f, axis=None, dtype=np.result_type(f.dtype, np.float64))
         return scalar(total) / self.divisor(self._elements(f))

@@ -33,6 +33,7 @@ class PoissonNLLLoss(ElementwiseLoss):
     eps: Positive = 1e-8
     reduction: Reduction = "mean"
 
+    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
     examples: ClassVar = (
         example((3,)),
         example((1,), full=True),
