@@ -19,14 +19,15 @@ class CyclicLR(Schedule):
 
     The peak is the optimizer's lr (PyTorch's max_lr); base_lr, the start of each cycle, is a learning rate too, not a
     factor. The momentum is left alone. `scale` is 1 in mode triangular, halved after each cycle in triangular2, and
-    gamma ** step in exp_range. step_size_down is by default step_size_up.
+    gamma ** step in exp_range. step_size_up is by default a tenth of the run (PyTorch's is 2000 steps), and
+    step_size_down is step_size_up.
 
     Source: Smith 2017, "Cyclical learning rates for training neural networks", https://arxiv.org/abs/1506.01186;
     torch.optim.lr_scheduler.CyclicLR
     """
 
     base_lr: NonNegative
-    step_size_up: Annotated[Length, Gt(0)] = Length(2000, "step")
+    step_size_up: Annotated[Length, Gt(0)] = Length(10, "%")
     step_size_down: Annotated[Length, Gt(0)] | None = None
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: Positive = 1.0
