@@ -124,7 +124,7 @@ def show_(
 ) -> None:
     """Draw samples of a data set; tables are printed."""
     from dlcli.data.dataset import Access
-    from dlcli.experiment.assemble import raw_data
+    from dlcli.experiment.data import raw_data
     from dlcli.experiment.plugins import load_components
 
     load_components()

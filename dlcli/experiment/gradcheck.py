@@ -11,7 +11,8 @@ from dlcli.core.errors import ConfigError, ShapeError, UsageError, quote
 from dlcli.core.options import Example, options
 from dlcli.core.registry import Entry, Registry
 from dlcli.data.dataset import DataInfo
-from dlcli.experiment.assemble import build_network, sample_batch
+from dlcli.experiment.assemble import build_network
+from dlcli.experiment.data import sample_batch
 from dlcli.nn.gradcheck import Report, Row, check_layer, check_loss, check_network
 from dlcli.nn.layer import Layer, layers
 from dlcli.nn.loss import Loss, losses

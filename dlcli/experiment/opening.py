@@ -14,7 +14,8 @@ from dlcli.core import fsio
 from dlcli.core.errors import BusyError, CheckpointError, ConfigError, quote
 from dlcli.data.dataset import Access
 from dlcli.experiment import environment
-from dlcli.experiment.assemble import Experiment, assemble, load_data
+from dlcli.experiment.assemble import Experiment, assemble
+from dlcli.experiment.data import load_data
 from dlcli.experiment.plugins import require_code
 from dlcli.experiment.session import Note, Session
 from dlcli.runs import Run, now

@@ -12,7 +12,8 @@ from dlcli.core.errors import UsageError
 from dlcli.core.fsio import write_atomic
 from dlcli.data.dataset import Access
 from dlcli.data.png import COLOURS, encode
-from dlcli.experiment.assemble import assemble, load_data
+from dlcli.experiment.assemble import assemble
+from dlcli.experiment.data import load_data
 
 EPOCHS = 5
 """Epochs that are shown below each other."""

@@ -10,7 +10,7 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import CheckpointError, DataError, quote
 from dlcli.data.dataset import Access, DataInfo, Samples
-from dlcli.experiment.assemble import Splits, load_data
+from dlcli.experiment.data import Splits, load_data
 from dlcli.experiment.opened import Opened
 from dlcli.experiment.session import Note
 

@@ -15,7 +15,8 @@ from dlcli.config.doctor import diagnose
 from dlcli.config.schema import Config
 from dlcli.data.dataset import Access
 from dlcli.experiment import opening
-from dlcli.experiment.assemble import Splits, assemble, build_network, load_data
+from dlcli.experiment.assemble import assemble, build_network
+from dlcli.experiment.data import Splits, load_data
 from dlcli.experiment.plugins import load_components
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.session import Note, Outcome, Session, View

@@ -48,7 +48,8 @@ def dlcli(samples: int) -> Callable[[], None]:
     """The loop of `dlcli train` on configs/mnist.yaml's stack."""
     from dlcli.config.load import parse_config
     from dlcli.data.dataset import DataInfo, Samples
-    from dlcli.experiment.assemble import Splits, assemble
+    from dlcli.experiment.assemble import assemble
+    from dlcli.experiment.data import Splits
     from dlcli.experiment.plugins import load_components
 
     load_components()

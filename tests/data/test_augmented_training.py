@@ -11,7 +11,8 @@ import dlcli.optim
 import dlcli.training.metrics  # noqa: F401
 from dlcli.config.load import parse_config
 from dlcli.data.dataset import Access
-from dlcli.experiment.assemble import Experiment, assemble, load_data
+from dlcli.experiment.assemble import Experiment, assemble
+from dlcli.experiment.data import load_data
 
 TEXT = """\
 data:
