@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,10 +100,6 @@ class Patches:
         self.terms = channels // groups * math.prod(windows.kernel)
         self.size = math.prod(self.count) * self.terms * groups
         self.step = max(1, BLOCK // self.size)
-
-    def blocks(self, rows: slice) -> Iterator[slice]:
-        """The images of a lane in blocks."""
-        return (slice(i, min(i + self.step, rows.stop)) for i in range(rows.start, rows.stop, self.step))
 
     def matrix(self, lane: int, images: Array) -> Array:
         """The patches of a block of images (n, H, W, C) as matrices."""

@@ -118,7 +118,7 @@ def test_input_gradient_may_be_left_out(name: str, example: Any) -> None:
     network.forward(batch(example.shape, 4), training=True)
     network.backward(batch(network.out_shape, 4, seed=1))
     for got, wanted in zip(network.grads.values(), full[2:], strict=True):
-        np.testing.assert_array_equal(got, wanted)
+        np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-14)  # a layer may go another way
 
 
 @each_layer

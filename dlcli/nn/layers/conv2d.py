@@ -12,9 +12,10 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import Count, Padding, Pair, example, pair
-from dlcli.core.workers import lanes
+from dlcli.core.workers import blocks, lanes
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
+from dlcli.nn.layers.channels import image_shape, inferred
 from dlcli.nn.windows import Patches, Windows
 
 
@@ -59,21 +60,13 @@ class Conv2d(Layer):
             raise ConfigError(f"got padding: same with stride {self.stride}, expected stride 1; give padding a number")
 
     def setup(self, in_shape: Shape) -> Shape:
-        if len(in_shape) != 3:
-            raise ShapeError(
-                f"got samples of shape {in_shape}, expected (channels, height, width); put a Reshape before it"
-            )
-        channels, out, groups = in_shape[0], self.out_channels, self.groups
-        if self.in_channels is None:
-            self.in_channels = channels
-        if self.in_channels != channels:
-            raise ShapeError(
-                f"got {channels} channels, expected in_channels = {self.in_channels}; leave in_channels out to infer it"
-            )
+        channels, *image = image_shape(in_shape)
+        self.in_channels = inferred("in_channels", self.in_channels, channels)
+        out, groups = self.out_channels, self.groups
         if channels % groups or out % groups:
             raise ShapeError(f"got groups = {groups}, expected a divisor of {channels} channels in and of {out} out")
         kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
-        windows = Windows(in_shape[1:], kernel, stride, dilation, self._padding(kernel, dilation))
+        windows = Windows((image[0], image[1]), kernel, stride, dilation, self._padding(kernel, dilation))
         self.patches = Patches("patches", windows, channels, groups, self)
         turned = windows.mirrored()
         self.turned = Patches("turned", turned, out, groups, self) if turned else None
@@ -98,7 +91,7 @@ class Conv2d(Layer):
         bias = np.tile(self.params["bias"], y.shape[3]) if self.bias else None
 
         def work(lane: int, rows: slice) -> None:
-            for block in self.patches.blocks(rows):
+            for block in blocks(rows, self.patches.step):
                 np.matmul(self.patches.matrix(lane, self.x[block]), weight, out=self._pixels(pixels[block]))
                 if bias is not None:  # a row of pixels at a time, so that the inner loop is long
                     lines = pixels[block].reshape(-1, len(bias))
@@ -158,7 +151,7 @@ class Conv2d(Layer):
         def work(lane: int, rows: slice) -> None:
             total, one = sums[lane]
             total.fill(0)
-            for block in patches.blocks(rows):
+            for block in blocks(rows, patches.step):
                 term(lane, block, one)
                 total += one
 
