@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import Example
+from dlcli.core.rng import stream
 from dlcli.data.augment.augmentation import Augmentation, Scale, Warp, augmentations, warp
 from dlcli.data.augment.draws import Draws
 from dlcli.data.augment.elastic import bumps
@@ -319,6 +320,17 @@ def test_whole_moves_after_one_another_are_those_moves() -> None:
     one = raw[..., ::-1].astype(np.float64)
     shift.change(one, Draws(1, numbers), SCALE)
     np.testing.assert_array_equal(out, one)
+
+
+@pytest.mark.parametrize("name", ["crop-flip-erase-noise", "fills"])
+def test_parts_that_share_nothing_are_applied_one_by_one(name: str) -> None:
+    raw, numbers = samples((3, 6, 8)), np.arange(40)
+    augmenter = Augmenter(CHAINS[name], 5, SCALE)
+    one_by_one = raw.astype(np.float32)
+    for i, part in enumerate(CHAINS[name]):
+        key = int(stream(5, "augment", 2, i).bit_generator.random_raw())
+        part.change(one_by_one, Draws(key, numbers), SCALE)
+    np.testing.assert_array_equal(augmenter(raw, numbers, 2), one_by_one)
 
 
 # ---------------------------------------------------------------- what is drawn
