@@ -16,7 +16,7 @@ def check(command: Any, arguments: list[str]) -> None:
             if given.count(parameter) > 1 and not (parameter.multiple or parameter.is_flag):
                 raise UsageError(f"{_name(parameter)}: given {given.count(parameter)} times, expected once")
             value = values[parameter.name]
-            if value == "" or (isinstance(value, list) and "" in value):
+            if value == "" or (isinstance(value, (list, tuple)) and "" in value):
                 raise UsageError(f"{_name(parameter)}: got an empty text; give it a value or leave it out")
 
 
