@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from registered import names, of, rows
+from registered import build, names, of, rows
 
-from dlcli.core.errors import ShapeError
+from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.nn.layer import Layer, layers
+from dlcli.nn.layers.avg_pool2d import AvgPool2d
+from dlcli.nn.layers.batch_norm import BatchNorm1d, BatchNorm2d
 from dlcli.nn.layers.flatten import Flatten
+from dlcli.nn.layers.gelu import erfc
+from dlcli.nn.layers.global_pool2d import GlobalAvgPool2d
+from dlcli.nn.layers.group_norm import GroupNorm
+from dlcli.nn.layers.layer_norm import LayerNorm
 from dlcli.nn.layers.linear import Linear
+from dlcli.nn.layers.max_pool2d import MaxPool2d
+from dlcli.nn.layers.maxout import Maxout
+from dlcli.nn.layers.prelu import PReLU
+from dlcli.nn.layers.reshape import Reshape
 from dlcli.nn.layers.softmax import Softmax
 from dlcli.nn.network import Network
 
@@ -154,6 +166,58 @@ def test_any_shape_works_as_declared_or_is_refused(name: str, example: Any, shap
     ("layer", "shape", "message"),
     [
         (
+            MaxPool2d(5),
+            (1, 4, 6),
+            "got kernel_size (5, 5), which reaches over 5 x 5, for images of 4 x 6 with their padding; use a smaller "
+            "kernel, or pad",
+        ),
+        (
+            AvgPool2d(2, padding=2),
+            (1, 4, 6),
+            "got padding (2, 2) for kernel_size (2, 2), expected at most half of that",
+        ),
+        (
+            BatchNorm2d(4),
+            (3, 2, 2),
+            "got 3 channels, expected num_features = 4; leave num_features out to infer it",
+        ),
+        (
+            BatchNorm1d(),
+            (3, 2, 2),
+            "got samples of shape (3, 2, 2), expected (features,) or (channels, length); BatchNorm2d takes images",
+        ),
+        (
+            GlobalAvgPool2d(),
+            (4,),
+            "got samples of shape (4,), expected (channels, height, width); put a Reshape before it",
+        ),
+        (
+            GroupNorm(2),
+            (3, 2, 2),
+            "got num_groups = 2 for samples of shape (3, 2, 2), expected a divisor of the channels, the first axis",
+        ),
+        (
+            LayerNorm([3, 2]),
+            (3, 4),
+            "got samples of shape (3, 4), expected them to end with normalized_shape = [3, 2]; leave normalized_shape "
+            "out to infer it",
+        ),
+        (
+            Maxout(2),
+            (5,),
+            "got num_pieces = 2 for samples of shape (5,), expected a divisor of the features, the first axis",
+        ),
+        (
+            PReLU(2),
+            (5,),
+            "got num_parameters = 2 for samples of shape (5,), expected 1, or 5, one for each channel",
+        ),
+        (
+            Reshape([2, -1]),
+            (5,),
+            "got samples of shape (5,), 5 numbers, expected as many as shape [2, -1] holds",
+        ),
+        (
             Linear(None, 3),
             (2, 3),
             "got samples of shape (2, 3), expected one axis of features; put a Flatten before it",
@@ -164,7 +228,7 @@ def test_any_shape_works_as_declared_or_is_refused(name: str, example: Any, shap
     ],
 )
 def test_wrong_shapes_are_named_with_the_way_out(layer: Layer, shape: tuple[int, ...], message: str) -> None:
-    with pytest.raises(ShapeError) as caught:
+    with pytest.raises(ConfigError) as caught:
         layer.setup(shape)
     assert str(caught.value) == message
 
@@ -189,3 +253,82 @@ def test_flops_are_counted(name: str, example: Any) -> None:
 def test_flatten_keeps_row_major_order() -> None:
     x = np.arange(24.0).reshape(2, 3, 2, 2)
     np.testing.assert_array_equal(Flatten().forward(x), np.arange(24.0).reshape(2, 12))
+
+
+def test_erfc_is_that_of_the_standard_library() -> None:
+    x = np.concatenate([np.linspace(-6, 6, 4001), np.logspace(-300, 1, 500)])
+    wanted = np.array([math.erfc(v) for v in x])
+    np.testing.assert_allclose(erfc(x), wanted, rtol=3e-14)
+    central = np.abs(x) < 2
+    np.testing.assert_allclose(erfc(x)[central], wanted[central], rtol=3e-15)
+    np.testing.assert_allclose(erfc(x.astype(np.float32)), wanted, rtol=2e-5, atol=1e-30)
+    slope = erfc(x + 1e-30j).imag / 1e-30
+    np.testing.assert_allclose(slope, -2 / math.sqrt(math.pi) * np.exp(-x * x), rtol=1e-12)
+
+
+def naive_windows(x: Any, kernel: int, stride: int, padding: int, fill: float) -> Any:
+    """Every window of a padded image as (place, window), with a loop over them."""
+    padded = np.pad(x, padding, constant_values=fill)
+    places = range(0, padded.shape[0] - kernel + 1, stride), range(0, padded.shape[1] - kernel + 1, stride)
+    for i, j in product(*places):
+        yield (i, j), padded[i : i + kernel, j : j + kernel]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 1, 1), (3, 2, 1), (2, 3, 0)])
+@pytest.mark.parametrize("name", ["MaxPool2d", "AvgPool2d"])
+def test_pooling_equals_a_loop_over_windows(name: str, kernel: int, stride: int, padding: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, size=(3, 2, 7, 6)).astype(np.float64)
+    layer = build("layers", name, {"kernel_size": kernel, "stride": stride, "padding": padding})
+    y = layer.forward(x)
+    dy = rng.normal(size=y.shape)
+    wanted_y, wanted_dx = np.zeros_like(y), np.zeros((3, 2, 7 + 2 * padding, 6 + 2 * padding))
+    for n, c in product(range(3), range(2)):
+        fill = -np.inf if name == "MaxPool2d" else 0.0
+        for (i, j), window in naive_windows(x[n, c], kernel, stride, padding, fill):
+            at = n, c, i // stride, j // stride
+            if name == "MaxPool2d":
+                wanted_y[at] = window.max()
+                row, column = divmod(int(window.argmax()), kernel)  # of equal numbers the first, row by row
+                wanted_dx[n, c, i + row, j + column] += dy[at]
+            else:
+                wanted_y[at] = window.mean()
+                wanted_dx[n, c, i : i + kernel, j : j + kernel] += dy[at] / kernel**2
+    np.testing.assert_allclose(y, wanted_y, rtol=1e-13, atol=1e-14)
+    inside = slice(padding, padding + 7), slice(padding, padding + 6)
+    np.testing.assert_allclose(layer.backward(dy), wanted_dx[:, :, *inside], rtol=1e-13, atol=1e-14)
+
+
+def test_maxout_takes_the_first_of_equal_features() -> None:
+    layer = Maxout(3)
+    assert layer.forward([[1.0, 5.0, 5.0, 2.0, 2.0, 0.0]]).tolist() == [[5.0, 2.0]]
+    assert layer.backward([[7.0, 8.0]]).tolist() == [[0.0, 7.0, 0.0, 8.0, 0.0, 0.0]]
+
+
+def test_dropout2d_drops_whole_channels() -> None:
+    y = build("layers", "Dropout2d", {}).forward(np.ones((20, 30, 3, 4)), training=True)
+    assert set(np.unique(y)) == {0.0, 2.0}
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :, :1, :1], y.shape))
+
+
+def test_gaussian_noise_has_its_deviation() -> None:
+    y = build("layers", "GaussianNoise", {"std": 0.3}).forward(np.ones((200, 500)), training=True)
+    assert y.mean() == pytest.approx(1.0, abs=0.005)
+    assert y.std() == pytest.approx(0.3, rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [[2, 0], [-1, -1], [-2], []])
+def test_reshape_refuses_what_is_no_shape(shape: list[int]) -> None:
+    with pytest.raises(ConfigError, match=r"shape"):
+        Reshape(shape)
+
+
+@each_layer
+def test_the_layout_of_x_and_dy_changes_nothing(name: str, example: Any) -> None:
+    network, x = alone(name, example), batch(example.shape, 4)
+    wanted = passes(network, x)
+    other = np.asfortranarray(x)
+    y = network.forward(other, training=True).copy()
+    dx = network.backward(np.asfortranarray(batch(y.shape[1:], 4, seed=1)))
+    for got, one in zip([y, dx, *network.grads.values()], wanted, strict=True):
+        np.testing.assert_allclose(got, one, rtol=1e-12, atol=1e-13)

@@ -1,6 +1,6 @@
 """The maximum of several arrays, element by element, with who won: the kernel of max pooling and maxout.
 
-`naive` versions with a loop over every window stand in the tests.
+In the tests a loop over every window is the oracle.
 """
 
 from __future__ import annotations
