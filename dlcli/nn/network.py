@@ -91,8 +91,9 @@ class Network:
                 for views in (self.arena.params, self.arena.gradients)
             )
             layer.bind(params, grads, dtype, self.draws, i)
-        trained = {p.name for p in arena.parameters if p.trainable}
-        self._constrained = [layer for n, layer in named if any(f"{n}.{s.name}" in trained for s in layer.specs)]
+        moving = {p.name for p in arena.parameters if p.trainable}
+        self.trained = {n: layer for n, layer in named if any(f"{n}.{s.name}" in moving for s in layer.specs)}
+        """The layers by name whose own parameters an optimizer changes."""
         self.use(self.workers)
 
     def use(self, workers: Workers) -> None:
@@ -156,7 +157,7 @@ class Network:
 
     def constrain(self) -> None:
         """Project the trained parameters that have a constraint; due after every step of the optimizer."""
-        for layer in self._constrained:
+        for layer in self.trained.values():
             layer.constrain()
 
     def cast(self, dtype: Any, *, needs_input_grad: bool = False) -> Self:
@@ -182,7 +183,7 @@ class Network:
         for _, layer in [("", self.root), *walk(self.root)]:
             memo |= {id(layer.params): Views(), id(layer.grads): Views(), id(layer.scratch): None}
             memo[id(layer.state)] = layer.state
-        return vars(self) | {"root": copy.deepcopy(self.root, memo), "workers": Workers(), "_constrained": []}
+        return vars(self) | {"root": copy.deepcopy(self.root, memo), "workers": Workers(), "trained": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -28,9 +28,8 @@ class Layerwise:
     every: int
 
     def __post_init__(self) -> None:
-        named = {f"layer.{name}": layer for name, layer in walk(self.network.root)}
-        self.trained = {name: layer for name, layer in named.items() if layer.trainable and layer.specs}
-        self.relus = {name: layer for name, layer in named.items() if isinstance(layer, ReLU)}
+        self.trained = {f"layer.{name}": layer for name, layer in self.network.trained.items()}
+        self.relus = {f"layer.{name}": relu for name, relu in walk(self.network.root) if isinstance(relu, ReLU)}
 
     def begin(self, step: int) -> bool:
         """Take down gradients and values before they change; False where that step is not due."""
