@@ -38,6 +38,9 @@ BOUNDS = (
 """Each bound with its attribute, its sign, what it asks of a value, and its name in JSON Schema."""
 
 
+COUNTS = {2: "two", 3: "three", 4: "four"}
+
+
 def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """The type itself, and what `Annotated` says about it."""
     if typing.get_origin(annotation) is Annotated:
@@ -130,10 +133,10 @@ def expected(annotation: Any) -> str:
         return named(registry)
     alternatives = members(annotation)
     if len(alternatives) > 1:
-        return _either([expected(a) for a in alternatives])
+        return _either([words for a in alternatives for words in _alternative(a, alternatives)])
     inner, extras = split(annotation)
     if typing.get_origin(inner) is Literal:
-        return _either([quote(v) for v in typing.get_args(inner)])
+        return _either(_alternative(annotation))
     if section(annotation) is not None:
         return f"a mapping with keys such as {quote(dataclasses.fields(inner)[0].name)}"
     limits = " and ".join(bounds(annotation))
@@ -160,6 +163,17 @@ def expected(annotation: Any) -> str:
         dict: "a mapping",
     }
     return f"{names.get(inner, getattr(inner, '__name__', str(inner)))} {limits}".rstrip()
+
+
+def _alternative(annotation: Any, others: Iterable[Any] = ()) -> list[str]:
+    """The words for one of the alternatives `others`: each of its constants, or a list of another one."""
+    inner, _ = split(annotation)
+    items = typing.get_args(inner)
+    if typing.get_origin(inner) is Literal:
+        return [quote(v) for v in items]
+    if typing.get_origin(inner) is tuple and items[0] in others and set(items) == {items[0]}:
+        return [f"a list of {COUNTS.get(len(items), len(items))} of them"]
+    return [expected(annotation)]
 
 
 def _either(words: list[str]) -> str:

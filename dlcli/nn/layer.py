@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -56,18 +56,18 @@ class Layer(Scratch, metaclass=Checked):
     and leaves x and dy alone; `training` is then False unless given (`dlcli.nn.standalone` sees to that).
     """
 
-    name: str | None = None
-    """A label for tables and messages."""
-    trainable: bool = True
-    """Whether the optimizer changes the parameters."""
-    lr_mult: NonNegative = 1.0
-    """Factor on the learning rate."""
-    weight_decay_mult: NonNegative | None = None
-    """Factor on the weight decay; by default 1 for parameters with two axes or more, 0 for biases and norms."""
-    init: Initializer | dict[str, Initializer] | None = None
-    """An initializer for `weight`, or a mapping such as {weight: ..., bias: ...}."""
-    constraint: Constraint | dict[str, Constraint] | None = None
-    """What `weight` is projected to after every step, or a mapping such as {weight: ..., bias: ...}."""
+    name: Annotated[str | None, "a label for tables and messages"] = None
+    trainable: Annotated[bool, "whether the optimizer changes the parameters"] = True
+    lr_mult: Annotated[NonNegative, "factor on the learning rate"] = 1.0
+    weight_decay_mult: Annotated[
+        NonNegative | None, "factor on the weight decay; by default 1 for weights, 0 for biases and norms"
+    ] = None
+    init: Annotated[
+        Initializer | dict[str, Initializer] | None, "how `weight` starts, or a mapping {weight: ..., bias: ...}"
+    ] = None
+    constraint: Annotated[
+        Constraint | dict[str, Constraint] | None, "what `weight` keeps to after every step, or a mapping likewise"
+    ] = None
 
     examples: ClassVar[tuple[Example, ...]] = ()
     complex_step: ClassVar[bool] = False

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.options import Decay, NonNegative, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -22,7 +22,7 @@ class Adagrad(Optimizer):
 
     lr: Positive = 0.01
     lr_decay: NonNegative = 0.0
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
     eps: Positive = 1e-10
 
     slots: ClassVar[tuple[str, ...]] = ("sum",)
@@ -51,7 +51,7 @@ class Adadelta(Optimizer):
     lr: Positive = 1.0
     rho: Decay = 0.9
     eps: Positive = 1e-6
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
 
     slots: ClassVar[tuple[str, ...]] = ("square_avg", "acc_delta")
     examples: ClassVar = (example(), example(lr=0.5, rho=0.8, weight_decay=0.1))

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
-from dlcli.core.options import Decay, Example, NonNegative, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
+from dlcli.core.options import Decay, Example, Positive, example
+from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
 
 
 def averages(part: Part, g: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
@@ -40,7 +40,7 @@ class Adam(Optimizer):
     lr: Positive = 1e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
 
     slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     examples: ClassVar[tuple[Example, ...]] = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
@@ -73,7 +73,7 @@ class AdamW(Adam):
     torch.optim.AdamW
     """
 
-    weight_decay: NonNegative = 0.01
+    weight_decay: WeightDecay = 0.01
 
     examples: ClassVar[tuple[Example, ...]] = (example(), example(lr=0.01, weight_decay=0.1))
 

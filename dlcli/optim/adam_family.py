@@ -10,7 +10,7 @@ import numpy as np
 
 from dlcli.core.options import Decay, NonNegative, Positive, example
 from dlcli.optim.adam import averages
-from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -25,7 +25,7 @@ class Adamax(Optimizer):
     lr: Positive = 2e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
 
     slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_inf")
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
@@ -59,7 +59,7 @@ class NAdam(Optimizer):
     lr: Positive = 2e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
     momentum_decay: NonNegative = 4e-3
 
     slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
@@ -111,7 +111,7 @@ class RAdam(Optimizer):
     lr: Positive = 1e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
 
     slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.9], weight_decay=0.1))

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import NonNegative, Positive, example
+from dlcli.core.options import Positive, example
 from dlcli.optim.adam import Adam
-from dlcli.optim.optimizer import Part, optimizers
+from dlcli.optim.optimizer import Part, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -27,7 +27,7 @@ class LAMB(Adam):
     """
 
     eps: Positive = 1e-6
-    weight_decay: NonNegative = 0.01
+    weight_decay: WeightDecay = 0.01
 
     elementwise: ClassVar[bool] = False
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], eps=1e-8, weight_decay=0.1))

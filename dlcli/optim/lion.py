@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import Decay, NonNegative, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, optimizers
+from dlcli.core.options import Decay, Positive, example
+from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -23,7 +23,7 @@ class Lion(Optimizer):
 
     lr: Positive = 1e-4
     betas: tuple[Decay, Decay] = (0.9, 0.99)
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
 
     slots: ClassVar[tuple[str, ...]] = ("exp_avg",)
     examples: ClassVar = (example(), example(lr=0.001, betas=[0.8, 0.9], weight_decay=0.1))

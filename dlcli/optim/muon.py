@@ -10,9 +10,9 @@ import numpy as np
 from annotated_types import Ge, Lt
 
 from dlcli.core.arena import Arena, Array, Scratch
-from dlcli.core.options import Decay, NonNegative, Positive, example
+from dlcli.core.options import Decay, Positive, example
 from dlcli.optim.adam import AdamW
-from dlcli.optim.optimizer import Part, optimizers
+from dlcli.optim.optimizer import Part, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -36,7 +36,7 @@ class Muon(AdamW, Scratch):
     https://arxiv.org/abs/2502.16982; torch.optim.Muon
     """
 
-    weight_decay: NonNegative = 0.1
+    weight_decay: WeightDecay = 0.1
     momentum: Decay = 0.95
     nesterov: bool = True
     ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315)

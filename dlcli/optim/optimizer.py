@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from dlcli.core.arena import Arena, Array, Views, aligned, write
 from dlcli.core.component import Checked
 from dlcli.core.errors import ConfigError, quote
-from dlcli.core.options import Example, Positive
+from dlcli.core.options import Example, NonNegative, Positive
 from dlcli.core.registry import Registry
 
 optimizers: Registry[Optimizer] = Registry("optimizer", "optimizers")
+
+WeightDecay = Annotated[NonNegative, "for weights, not for biases and norms (PyTorch decays everything)"]
+"""Reaches parameters with two axes or more, where a layer's `weight_decay_mult` says nothing else."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,8 +60,7 @@ class Optimizer(metaclass=Checked):
     elementwise: ClassVar[bool] = True
     """Whether an element's step depends on no other element."""
 
-    lr: Positive
-    """The learning rate; a schedule scales it."""
+    lr: Annotated[Positive, "the learning rate; a schedule scales it"]
     t: int = field(default=0, init=False, repr=False)
     arena: Arena | None = field(default=None, init=False, repr=False)
     """The vectors that it works on; None before `bind`."""

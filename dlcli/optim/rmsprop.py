@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import Decay, NonNegative, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
+from dlcli.core.options import Decay, Positive, example
+from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -25,7 +25,7 @@ class RMSprop(Optimizer):
     lr: Positive = 0.01
     alpha: Decay = 0.99
     eps: Positive = 1e-8
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
     momentum: Decay = 0.0
     centered: bool = False
 

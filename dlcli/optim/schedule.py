@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from dlcli.core.component import Checked
 from dlcli.core.errors import quote
@@ -41,8 +41,7 @@ class Schedule(metaclass=Checked):
     stateful: ClassVar[bool] = False
     """Whether `value` depends on what was observed."""
 
-    warmup: Length | None = None
-    """A linear warm-up over this length."""
+    warmup: Annotated[Length | None, "rise to the schedule in a straight line over this length"] = None
 
     def lr(self, step: int, span: Span) -> float:
         """The learning rate of that step, warm-up included."""

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.errors import ConfigError
-from dlcli.core.options import Decay, NonNegative, example
-from dlcli.optim.optimizer import Optimizer, Part, decayed, optimizers
+from dlcli.core.options import Decay, example
+from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -26,7 +26,7 @@ class SGD(Optimizer):
 
     momentum: Decay = 0.0
     dampening: Decay = 0.0
-    weight_decay: NonNegative = 0.0
+    weight_decay: WeightDecay = 0.0
     nesterov: bool = False
 
     examples: ClassVar = (
