@@ -1,6 +1,8 @@
-"""Averaged weights on the command line: what `train` has measured is what `eval` measures, and it says so."""
+"""Averages, constraints and figures of layers on the command line: in checkpoints, in `eval` and in metrics.jsonl."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pytest
@@ -42,3 +44,17 @@ def test_a_checkpoint_holds_what_is_learned_and_its_average(cli: Cli) -> None:
         assert arrays[f"ema.{name}"].shape == arrays[name].shape
         assert not np.array_equal(arrays[f"ema.{name}"], arrays[name])
     assert np.linalg.norm(arrays["1.weight"], axis=1).max() < 1.5 * (1 + 1e-6)
+
+
+def test_figures_of_layers_are_flat_keys_beside_those_of_the_step(cli: Cli) -> None:
+    (cli.folder / "c.yaml").write_text(CONFIG)
+    run = cli.folder / "run"
+    cli("train", "c.yaml", "--run-dir", run, "--set", "train.log_layers=20 steps", "--set", "train.log_every=40 steps")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    layers = [row for row in rows if "layer.1.grad_norm" in row]
+    assert [row["step"] for row in layers] == [20, 40]
+    assert [row["step"] for row in rows if "step.loss" in row] == [40]
+    figures = {f"layer.{i}.{what}" for i in (1, 3) for what in ("grad_norm", "update_ratio")} | {"layer.2.dead"}
+    assert set(layers[0]) == {"epoch", "step", "seconds", *figures}
+    assert set(layers[1]) == {*layers[0], "lr", "step.loss", "grad_norm"}
+    assert all(0 < row["layer.1.update_ratio"] < 1 and 0 <= row["layer.2.dead"] < 1 for row in layers)
