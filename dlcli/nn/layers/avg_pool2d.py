@@ -47,7 +47,7 @@ class AvgPool2d(Pool2d):
                 windows.image, (rows, columns), windows.kernel, windows.stride, self.counts, strict=True
             )
         )
-        self.shares = 1 / np.repeat(high[:, None] * wide, shape[0]).reshape(*self.counts, shape[0])  # (H', W', C)
+        self.shares = 1 / (high[:, None] * np.repeat(wide, shape[0]))  # (H', W' * C): a line of pixels at a time
         return shape
 
     def _counted(self, size: int, padding: int, kernel: int, stride: int, n: int) -> Array:
@@ -56,17 +56,21 @@ class AvgPool2d(Pool2d):
         low, high = (-padding, size + padding) if self.count_include_pad else (0, size)
         return np.minimum(first + kernel, high) - np.maximum(first, low)
 
-    def merge(self, axis: int, lane: int, block: slice, parts: Sequence[Array], out: Array) -> None:
-        np.copyto(out, parts[0])
+    def merge(self, axis: int, rows: slice, parts: Sequence[Array], out: Array) -> None:
+        total = parts[0]
         for part in parts[1:]:
-            out += part
+            total = np.add(total, part, out=out)
+        if total is not out:
+            np.copyto(out, total)
 
-    def split(self, axis: int, lane: int, block: slice, d: Array, parts: Sequence[Array]) -> None:
+    def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
         for part in parts:
             if self.tiled[axis]:
                 np.copyto(part, d)
             else:
                 part += d
 
-    def finish(self, y: Array) -> None:
-        y *= self.shares.astype(y.real.dtype)
+    def finished(self, y: Array) -> Array:
+        lines = y.reshape(len(y), self.counts[0], -1)
+        lines *= self.shares.astype(lines.real.dtype)
+        return y

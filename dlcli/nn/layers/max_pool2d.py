@@ -10,7 +10,7 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import Pair, example, pair
-from dlcli.nn.layer import layers
+from dlcli.nn.layer import Shape, layers
 from dlcli.nn.layers.maxima import give_back, keep_largest
 from dlcli.nn.layers.pooling import ACROSS, DOWN, Pool2d, Two
 
@@ -42,20 +42,20 @@ class MaxPool2d(Pool2d):
     def spread(self) -> Two:
         return pair(self.dilation)
 
-    def prepare(self, n: int, channels: int) -> None:
-        rows = self.counts[DOWN], self.windows.padded[DOWN]
+    def prepare(self, merged: Shape, y: Shape) -> None:
+        shapes = ((DOWN, y), (ACROSS, merged))
         self.wins = [
-            self.buffer(f"wins{axis}", (n, len(self.places[axis]) - 1, rows[axis], self.dense, channels), bool)
-            for axis in (DOWN, ACROSS)
+            self.buffer(f"wins{axis}", (shape[0], len(self.places[axis]) - 1, *shape[1:]), bool)
+            for axis, shape in shapes
         ]
-        self.spare = [self.room(f"spare{axis}", channels, rows[axis]) for axis in (DOWN, ACROSS)]
+        self.spare = [None if self.tiled[axis] else self.buffer(f"spare{axis}", shape) for axis, shape in shapes]
 
-    def merge(self, axis: int, lane: int, block: slice, parts: Sequence[Array], out: Array) -> None:
-        keep_largest(parts, out, self.wins[axis][block])
+    def merge(self, axis: int, rows: slice, parts: Sequence[Array], out: Array) -> None:
+        keep_largest(parts, out, self.wins[axis][rows])
 
-    def split(self, axis: int, lane: int, block: slice, d: Array, parts: Sequence[Array]) -> None:
-        spare = None if self.tiled[axis] else self.spare[axis](lane, block)
-        give_back(d, parts, self.wins[axis][block], spare)
+    def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
+        spare = self.spare[axis]
+        give_back(d, parts, self.wins[axis][rows], None if spare is None else spare[rows])
 
     def branch(self) -> Array:
         return np.concatenate([wins.ravel() for wins in self.wins])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +12,6 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError
 from dlcli.core.options import Padding, Pair, pair
-from dlcli.core.workers import MOST, blocks
 from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.channels import image_shape
 from dlcli.nn.windows import Windows
@@ -20,17 +19,13 @@ from dlcli.nn.windows import Windows
 Two = tuple[int, int]
 DOWN, ACROSS = 0, 1
 
-BLOCK = 1 << 16
-"""Numbers that are worked on at a time, so that they stay in a core's cache from one operation to the next."""
-
 
 @dataclass(eq=False)
 class Pool2d(Layer):
     """Makes one number of every window of a channel: a subclass writes `merge` and its gradient `split`.
 
-    A window of kh x kw is made one number in two stages, across (kw columns) and then down (kh rows): kw + kh
-    operations, not kw * kh. Across, the windows are taken at every column, and those of the stride are chosen last:
-    operations on whole rows of pixels are faster than on some of them, since their memory is one run.
+    A window of kh x kw is made one number in two stages, across (kw columns) and then down (kh rows), each over
+    strided slices of the whole batch: kw + kh operations on long runs of memory, not kw * kh.
     """
 
     kernel_size: Pair
@@ -45,15 +40,12 @@ class Pool2d(Layer):
         """The distance between neighbours in a window."""
         return 1, 1
 
-    def merge(self, axis: int, lane: int, block: slice, parts: Sequence[Array], out: Array) -> None:
-        """out = one array of the parts, which are the places 0, 1, ... of every window of a block along an axis."""
+    def merge(self, axis: int, rows: slice, parts: Sequence[Array], out: Array) -> None:
+        """out = one array of the parts, which are the places 0, 1, ... of every window along an axis."""
         raise NotImplementedError
 
-    def split(self, axis: int, lane: int, block: slice, d: Array, parts: Sequence[Array]) -> None:
-        """Add to `parts`, the gradients at the places of every window, from d, that of the merged array; d is used up.
-
-        Where the windows tile the axis, the parts are set.
-        """
+    def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
+        """Set `parts`, the gradients at the places of every window, from d, that of the merged array; d is used up."""
         raise NotImplementedError
 
     def setup(self, in_shape: Shape) -> Shape:
@@ -69,17 +61,15 @@ class Pool2d(Layer):
         ]
         self.windows = Windows((image[0], image[1]), kernel, stride, dilation, (sides[0], sides[1]))
         self.counts = self.windows.count()
-        height, width = self.windows.padded
-        down, across = self.counts
-        self.dense = width - reach[ACROSS] + 1  # windows across at every column
-        self.chosen = slice(0, (across - 1) * stride[ACROSS] + 1, stride[ACROSS])
-        self.places = (
-            [slice(i, i + (down - 1) * stride[DOWN] + 1, stride[DOWN]) for i in range(0, reach[DOWN], dilation[DOWN])],
-            [slice(i, i + self.dense) for i in range(0, reach[ACROSS], dilation[ACROSS])],
-        )
-        self.tiled = ((stride[DOWN], dilation[DOWN], down * stride[DOWN]) == (kernel[DOWN], 1, height), False)
-        self.step = max(1, BLOCK // (channels * height * width))
-        return (channels, down, across)
+        self.places = [
+            [slice(k * d, k * d + (n - 1) * s + 1, s) for k in range(size)]
+            for size, n, s, d in zip(kernel, self.counts, stride, dilation, strict=True)
+        ]
+        padded = self.windows.padded
+        self.tiled = [
+            (stride[i], dilation[i], self.counts[i] * stride[i]) == (kernel[i], 1, padded[i]) for i in (DOWN, ACROSS)
+        ]
+        return (channels, *self.counts)
 
     @staticmethod
     def _excess(size: int, padding: int, reach: int, stride: int) -> int:
@@ -91,51 +81,41 @@ class Pool2d(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         n, channels = x.shape[:2]
-        images, y = self._padded(x), self._pixels("y", n, channels, self.counts)
-        merged, dense = (self.room(name, channels, rows) for name, rows in self._stages("y"))
-        self.prepare(n, channels)
+        images = self._padded(x)
+        merged = self._pixels("merged", n, channels, (images.shape[1], self.counts[ACROSS]))
+        y = self._pixels("y", n, channels, self.counts)
+        self.prepare(merged.shape, y.shape)
 
         def work(lane: int, rows: slice) -> None:
-            for block in blocks(rows, self.step):
-                across, down = merged(lane, block), dense(lane, block)
-                self.merge(ACROSS, lane, block, self._across(images[block]), across)
-                self.merge(DOWN, lane, block, self._down(across), down)
-                np.copyto(y[block], down[:, :, self.chosen])
-                self.finish(y[block])
+            self.merge(ACROSS, rows, self._across(images[rows]), merged[rows])
+            self.merge(DOWN, rows, self._down(merged[rows]), y[rows])
 
         self.share(n, images[0].size, work)
-        return y.transpose(0, 3, 1, 2)
+        return self.finished(y).transpose(0, 3, 1, 2)
+
+    def prepare(self, merged: Shape, y: Shape) -> None:
+        """Take the memory that the two stages need; their results (n, height, width, C) have these shapes."""
+
+    def finished(self, y: Array) -> Array:
+        """What remains to be done with y (n, height, width, C), or with its gradient."""
+        return y
 
     def backward(self, dy: Array) -> Array:
         n, channels = dy.shape[:2]
-        d, dx = dy.transpose(0, 2, 3, 1), self._pixels("dx", n, channels, self.windows.padded)
-        dmerged, ddense = (self.room(name, channels, rows) for name, rows in self._stages("dx"))
+        height, width = self.windows.padded
+        d = self.finished(np.ascontiguousarray(dy.transpose(0, 2, 3, 1)))
+        dmerged = self._pixels("dmerged", n, channels, (height, self.counts[ACROSS]))
+        dx = self._pixels("dx", n, channels, (height, width))
 
         def work(lane: int, rows: slice) -> None:
-            for block in blocks(rows, self.step):
-                across, down = dmerged(lane, block), ddense(lane, block)
-                down.fill(0)
-                down[:, :, self.chosen] = d[block]
-                self.finish(down[:, :, self.chosen])
-                if not self.tiled[DOWN]:
-                    across.fill(0)
-                self.split(DOWN, lane, block, down, self._down(across))
-                dx[block] = 0
-                self.split(ACROSS, lane, block, across, self._across(dx[block]))
+            for axis, target in ((DOWN, dmerged[rows]), (ACROSS, dx[rows])):
+                if not self.tiled[axis]:
+                    target.fill(0)
+            self.split(DOWN, rows, d[rows], self._down(dmerged[rows]))
+            self.split(ACROSS, rows, dmerged[rows], self._across(dx[rows]))
 
         self.share(n, dx[0].size, work)
         return dx[:, *self.windows.inner].transpose(0, 3, 1, 2)
-
-    def prepare(self, n: int, channels: int) -> None:
-        """Take the memory that `merge` and `split` need for n images."""
-
-    def finish(self, y: Array) -> None:
-        """Do to a block of y (images, H', W', C), or to its gradient, what remains to be done."""
-
-    def room(self, name: str, channels: int, rows: int) -> Callable[[int, slice], Array]:
-        """Room for the windows across in that many rows of a block of images, for each lane."""
-        room = self._pixels(name, MOST * self.step, channels, (rows, self.dense))
-        return lambda lane, block: room[lane * self.step :][: block.stop - block.start]
 
     def flops(self) -> int:
         return math.prod((*(self.out_shape or ()), *pair(self.kernel_size)))
@@ -143,10 +123,6 @@ class Pool2d(Layer):
     def _pixels(self, name: str, n: int, channels: int, size: Two) -> Array:
         """A buffer of images with their channels last."""
         return self.buffer(name, (n, channels, *size)).transpose(0, 2, 3, 1)
-
-    def _stages(self, of: str) -> list[tuple[str, int]]:
-        """A name and the rows of what stands between, across and down."""
-        return [(f"{of} across", self.windows.padded[DOWN]), (f"{of} down", self.counts[DOWN])]
 
     def _padded(self, x: Array) -> Array:
         images = x.transpose(0, 2, 3, 1)
