@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,16 @@ def test_a_unit_of_zeros_stays_finite(constraint: Any) -> None:
 def test_norms(shape: tuple[int, ...]) -> None:
     w = drawn(shape, np.float64)
     np.testing.assert_allclose(norms(w), lengths(w), rtol=1e-14)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if len(shape) > 1], ids=str)
+def test_max_norm_is_that_of_pytorch(torch: ModuleType, shape: tuple[int, ...]) -> None:
+    """Which divides by the norm + 1e-7."""
+    w = drawn(shape, np.float64)
+    theirs = torch.renorm(torch.from_numpy(w.copy()), p=2, dim=0, maxnorm=0.7).numpy()
+    MaxNorm(0.7).project(w)
+    np.testing.assert_allclose(w, theirs, rtol=1e-6)
 
 
 def network(**options: Any) -> Network:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registered import build
+from registered import of, rows
 
 from dlcli.nn.losses.cross_entropy import CrossEntropyLoss
 from dlcli.nn.losses.mse import MSELoss
@@ -36,23 +36,16 @@ def test_inputs_are_mixed_with_the_permuted_batch() -> None:
     np.testing.assert_allclose(mixed, mixup.share * x + (1 - mixup.share) * x[mixup.order], rtol=1e-12, atol=1e-15)
 
 
-TARGETS = {
-    "classes": ("CrossEntropyLoss", lambda y: y),
-    "values": ("MSELoss", lambda y: np.eye(CLASSES)[y]),
-    "robust": ("HuberLoss", lambda y: np.eye(CLASSES)[y]),
-}
-
-
-@pytest.mark.parametrize(("name", "targets"), TARGETS.values(), ids=TARGETS)
-def test_loss_and_gradient_are_mixed_alike(name: str, targets: Any) -> None:
-    mixup, (x, outputs, classes) = made(build("losses", name, {})), batch()
-    y = targets(classes)
-    mixup.inputs(x, 4)
+@pytest.mark.parametrize(("name", "example"), rows("losses"))
+def test_loss_and_gradient_are_mixed_alike(name: str, example: Any) -> None:
+    mixup = made(of("losses", name, example))
+    outputs, y = mixup.loss.draw(np.random.default_rng(0), (N, *example.shape))
+    mixup.inputs(batch()[0], 4)
     share, order = mixup.share, mixup.order
     value, dy = mixup.forward(outputs, y), mixup.backward().copy()
     losses, slopes = [], []
     for wanted in (y, y[order]):
-        alone = build("losses", name, {})
+        alone = of("losses", name, example)
         losses.append(alone.forward(outputs, wanted))
         slopes.append(alone.backward())
     assert value == pytest.approx(share * losses[0] + (1 - share) * losses[1], rel=1e-12)
