@@ -24,6 +24,7 @@ class PoissonNLLLoss(ElementwiseLoss):
     `log_input: false`, the rate itself, which a Softplus at the end keeps above 0.
     dL/dy_pred = (exp(y_pred) - t) / number of elements, or (1 - t / (y_pred + eps)) / number of elements.
     `full` adds what Stirling's formula gives for log(t!) where t > 1: t * log(t) - t + log(2 * pi * t) / 2.
+    Metrics such as mse compare y_pred itself with t, which means something without log_input only.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html
     """
