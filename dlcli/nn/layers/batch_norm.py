@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from annotated_types import Ge, Le
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
 from dlcli.core.options import Count, Positive, example
-from dlcli.core.workers import MOST, blocks, lanes
+from dlcli.core.workers import blocks, lanes
 from dlcli.nn.initializers import Constant, Zeros
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, images, inferred, pixels
@@ -81,10 +82,10 @@ class BatchNorm(Layer):
         return self._images(y, x)
 
     def backward(self, dy: Array) -> Array | None:
-        d, spare, mean = self._rows(dy), self._spare(), self._row(self.mean)
+        d, mean = self._rows(dy), self._row(self.mean)
 
         def with_x(lane: int, block: slice) -> Array:
-            centred = np.subtract(self.x[block], mean, out=spare(lane, block))
+            centred = np.subtract(self.x[block], mean, out=self._spare(block))
             return np.multiply(centred, d[block], out=centred)
 
         total, product = np.add.reduce(self._sums(lambda lane, block: d[block], with_x), axis=1)
@@ -102,7 +103,7 @@ class BatchNorm(Layer):
         def work(lane: int, block: slice) -> None:
             d[block] *= factors
             if self.by_batch:
-                through = np.multiply(self.x[block], slopes, out=spare(lane, block))
+                through = np.multiply(self.x[block], slopes, out=self._spare(block))
                 through += shifts
                 d[block] += through
 
@@ -119,7 +120,7 @@ class BatchNorm(Layer):
                 f"{type(self).__name__}: got one value for each channel, expected two or more to train on; use a "
                 "larger batch_size, or drop_last where only the last batch is that short"
             )
-        cut, spare = lanes(len(self.x), self.size), self._spare()
+        cut = lanes(len(self.x), self.size)
         per_sample = self.places // len(self.x)
         counts = np.array([(rows.stop - rows.start) * per_sample for _, rows in cut], self.x.dtype)
         means = self._sums(lambda lane, block: self.x[block])[0]
@@ -128,7 +129,7 @@ class BatchNorm(Layer):
         centres = [self._row(m) for m in means]
 
         def squares(lane: int, block: slice) -> Array:
-            centred = np.subtract(self.x[block], centres[lane], out=spare(lane, block))
+            centred = np.subtract(self.x[block], centres[lane], out=self._spare(block))
             return np.multiply(centred, centred, out=centred)
 
         means -= mean
@@ -156,10 +157,9 @@ class BatchNorm(Layer):
         """One number for each channel, repeated for the places of a row."""
         return np.tile(values, self.repeats)
 
-    def _spare(self) -> Callable[[int, slice], Array]:
-        """Room for one block of each lane."""
-        room = self.buffer("spare", (MOST * self.step, *self.x.shape[1:]))
-        return lambda lane, block: room[lane * self.step :][: block.stop - block.start]
+    def _spare(self, block: slice) -> Array:
+        """Room for a block: one for each thread, so that it stays in that core's cache from lane to lane."""
+        return self.buffer(f"spare {get_ident()}", (self.step, *self.x.shape[1:]))[: block.stop - block.start]
 
     def _each(self, work: Callable[[int, slice], None]) -> None:
         """Call work(lane, rows) for every block of every lane."""
