@@ -22,7 +22,7 @@ from dlcli.experiment.evaluate import note_broken, restore
 from dlcli.experiment.evaluated import named
 from dlcli.experiment.opened import Opened
 from dlcli.experiment.session import Note
-from dlcli.experiment.split import load_split
+from dlcli.experiment.split import KEPT, load_split
 from dlcli.nn.loss import Loss
 from dlcli.training import journal
 from dlcli.training.evaluate import Evaluator
@@ -145,8 +145,7 @@ def predict(members: list[Opened], given: Given, threads: int, note: Note) -> Pr
     """
     info, found = members[0].info, []
     for opened in members:
-        own = opened.info
-        if (own.input_shape, own.names, own.target_shape) != (info.input_shape, info.names, info.target_shape):
+        if any(getattr(opened.info, field) != getattr(info, field) for field in KEPT):
             raise CheckpointError(
                 f"{opened.path}: takes other samples, or tells other classes, than {members[0].path}; "
                 "name runs on the same data"
