@@ -9,6 +9,7 @@ import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import bytes_text, table
+from dlcli.core.errors import UsageError
 
 
 def check(
@@ -123,7 +124,7 @@ def list_(
     code: common.CodeOption = None,
     json: common.JsonOption = False,
 ) -> None:
-    """List the components of a kind, or of every kind."""
+    """List the kinds of components, or the components of a kind."""
     from dlcli.experiment import inspect as engine
     from dlcli.experiment.plugins import load_components
 
@@ -132,22 +133,28 @@ def list_(
     if json:
         common.emit_json({plural: [e.name for e in r.entries()] for plural, r in chosen.items()})
         return
-    blocks = []
-    for plural, registry in chosen.items():
-        rows = [[e.name, engine.first_line(e), *([e.origin] if e.origin else [])] for e in registry.entries()]
-        width = max(len(r[0]) for r in rows)
-        lines = [
-            f"  {name:<{width}}  {render.brief(about, width + 4)}" + "".join(f"  ({o})" for o in origin)
-            for name, about, *origin in rows
-        ]
-        blocks.append("\n".join([plural, *lines]))
-    render.out("\n\n".join(blocks))
-    first = next(iter(chosen.values()))
-    show.next_("describe", next(iter(first)) if kind else "Linear", code=code)
+    if kind is None:
+        counts = [[plural, len(r.entries()), engine.place(r)] for plural, r in chosen.items()]
+        render.out(table(["kind", "components", "in a config"], counts))
+        show.next_("list", next(iter(chosen)), code=code)
+        return
+    (registry,) = chosen.values()
+    width = max(map(len, registry))
+    render.out(
+        "\n".join(
+            f"{e.name:<{width}}  {render.brief(engine.first_line(e.cls), width + 2)}"
+            + (f"  ({e.origin})" if e.origin else "")
+            for e in registry.entries()
+        )
+    )
+    show.next_("describe", next(iter(registry)), code=code)
 
 
 def describe(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, such as Linear.")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A component, such as Linear.")] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All components and config sections, as a Markdown page.")
+    ] = False,
     code: common.CodeOption = None,
     json: common.JsonOption = False,
 ) -> None:
@@ -155,8 +162,16 @@ def describe(
     from dlcli.experiment import inspect as engine
     from dlcli.experiment.plugins import load_components
 
+    if (name is None) is not all_:
+        raise UsageError("expected the NAME of a component, or --all; 'dlcli list' shows the kinds of components")
     load_components(code or [], show.note)
-    found = [engine.describe(registry, entry) for registry, entry in engine.find(name)]
+    if name is None and not json:
+        from dlcli.experiment.reference import reference
+
+        render.out(reference())
+        return
+    chosen = engine.everything() if name is None else engine.find(name)
+    found = [engine.describe(registry, entry) for registry, entry in chosen]
     if json:
         common.emit_json(found[0] if len(found) == 1 else found)
         return
@@ -170,13 +185,18 @@ def _described(found: dict[str, Any]) -> str:
     for common_, title in ((False, "options"), (True, f"options of every {found['kind']}")):
         options = [o for o in found["options"] if o["common"] is common_]
         if options:
-            rows = [
-                [o["name"], o["expected"], "required" if o["required"] else f"default {o['default']}"] for o in options
-            ]
-            lines += ["", title, *("  " + line for line in table(["", "", ""], rows, align="lll").splitlines()[1:])]
+            rows = [[o["name"], o["expected"], _given(o), o["meaning"]] for o in options]
+            lines += ["", title, *("  " + line for line in table([""] * 4, rows, align="llll").splitlines()[1:])]
     if found["examples"]:
-        lines += ["", "in a config", *(f"  {e}" for e in found["examples"])]
+        lines += ["", f"in a config ({found['place']})", *(f"  {e}" for e in found["examples"])]
     return "\n".join([*lines, "", f"written in {found['source']}"])
+
+
+def _given(option: dict[str, Any]) -> str:
+    """What stands for an option that is left out."""
+    if option["inferred"]:
+        return "inferred"
+    return "required" if option["required"] else f"default {option['default']}"
 
 
 def _counts(*counts: int) -> list[str]:

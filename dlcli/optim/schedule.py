@@ -31,10 +31,11 @@ class Span(NamedTuple):
 
 @dataclass(kw_only=True, eq=False)
 class Schedule(metaclass=Checked):
-    """lr(step), for steps 0 to span.steps - 1, and min(1, (step + 1) / warmup) times that with a warm-up.
+    """The learning rate of each step of a run, times min(1, (step + 1) / warmup) with a warm-up.
 
-    Nothing is kept between steps: a resumed run asks for the same step and gets the same number. Only a `stateful`
-    schedule keeps something, between epochs: it is told the monitored figure, and checkpoints hold what it keeps.
+    In the formulas, base is the optimizer's lr and step counts from 0. Nothing is kept between steps: a resumed run
+    asks for the same step and gets the same number. Only a `stateful` schedule keeps something, between epochs: it is
+    told the monitored figure, and checkpoints hold what it keeps.
     """
 
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -16,7 +16,7 @@ metrics: Registry[Metric] = Registry("metric", "metrics")
 
 @dataclass(kw_only=True, eq=False)
 class Metric(metaclass=Checked):
-    """value(sum over batches of sums(outputs, targets)), with the targets of the loss.
+    """A figure beside the loss: value(sum over batches of sums(outputs, targets)), with the targets of the loss.
 
     For classes, outputs are the scores (N, K) of the loss's `logits`, whose softmax are the probabilities, and targets
     indices (N,); for values, both are (N, *shape).

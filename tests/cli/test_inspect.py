@@ -139,25 +139,79 @@ def test_summary_counts_the_parameters_of_pytorch(cli: Cli, torch: ModuleType) -
     assert found["state"] == sum(b.numel() for b in module.buffers() if b.ndim)
 
 
-def test_list_names_every_component(cli: Cli) -> None:
+def test_list_counts_the_components_of_every_kind_and_says_where_they_go(cli: Cli) -> None:
     dir(dlcli)
     found = cli("list", "--json").json
-    assert found == {plural: list(registry) for plural, registry in sorted(Registry.all.items())}
-    text = cli("list").out
-    assert max(map(len, text.splitlines())) <= 80
-    assert all(f"  {name} " in text for names in found.values() for name in names)
-    assert cli("list", "layer", "--json").json == {"layers": found["layers"]}
-    assert max(map(len, cli("list", env={"COLUMNS": "200"}).out.splitlines())) > 80
+    assert found == {plural: list(registry) for plural, registry in Registry.all.items()}
+    ended = cli("list")
+    rows = [line.split(maxsplit=2) for line in ended.out.splitlines()[1:]]
+    assert {kind: int(count) for kind, count, _ in rows} == {kind: len(names) for kind, names in found.items()}
+    places = {kind: place for kind, _, place in rows}
+    assert [places[kind] for kind in ("layers", "datasets", "augmentations")] == [
+        "model",
+        "data.dataset",
+        "data.augment",
+    ]
+    assert places["initializers"] == "init of a layer"
+    assert ended.lines == ["next   dlcli list layers"]
+
+
+def test_list_of_a_kind_names_every_component_with_its_summary(cli: Cli) -> None:
+    dir(dlcli)
+    for plural, registry in Registry.all.items():
+        lines = [line.split(maxsplit=1) for line in cli("list", plural).out.splitlines()]
+        assert [name for name, _ in lines] == list(registry)
+        assert all(about.strip() for _, about in lines)
+    assert cli("list", "layer", "--json").json == {"layers": list(Registry.all["layers"])}
+    assert max(map(len, cli("list", "layers").out.splitlines())) <= 80
+    assert max(map(len, cli("list", "layers", env={"COLUMNS": "200"}).out.splitlines())) > 80
+    assert "did you mean 'layers'" in cli("list", "layrs", code=2).err
 
 
 def test_describe(cli: Cli) -> None:
     text = cli("describe", "Linear").out
     assert "y = x @ weight.T + bias" in text
     assert "  out_features  an integer >= 1          required\n" in text
+    assert "  in_features   an integer >= 1 or null  inferred\n" in text
+    assert "default 1.0   factor on the learning rate\n" in text
     assert "  Linear: {out_features: 3}\n" in text
     assert "dlcli/nn/layers/linear.py:" in text
     found = cli("describe", "Linear", "--json").json
-    assert list(found) == ["kind", "name", "doc", "options", "examples", "source", "origin"]
+    assert list(found) == ["kind", "name", "doc", "options", "place", "examples", "source", "origin"]
+
+
+def test_describe_says_sizes_in_a_few_words(cli: Cli) -> None:
+    text = cli("describe", "Conv2d").out
+    assert "  stride        an integer >= 1 or a list of two of them                   default 1\n" in text
+    assert "  padding       'same', 'valid', an integer >= 0 or a list of two of them  default 0\n" in text
+
+
+def test_describe_shows_every_component_of_a_name(cli: Cli) -> None:
+    text = cli("describe", "GaussianNoise").out
+    assert [text.index(f"GaussianNoise ({kind})") for kind in ("layer", "augmentation")] == [
+        0,
+        text.rindex("GaussianNoise ("),
+    ]
+    assert "in a config (model)" in text
+    assert "in a config (data.augment)" in text
+    assert [found["kind"] for found in cli("describe", "GaussianNoise", "--json").json] == ["layer", "augmentation"]
+
+
+def test_describe_wants_a_name_or_all(cli: Cli) -> None:
+    assert "expected the NAME of a component, or --all" in cli("describe", code=2).err
+    cli("describe", "Linear", "--all", code=2)
+    everything = cli("describe", "--all", "--json").json
+    assert len(everything) == sum(map(len, cli("list", "--json").json.values()))
+
+
+def test_the_reference_page_has_the_users_components_too(cli: Cli) -> None:
+    cli.write(
+        "mine.py",
+        'import dlcli\nclass Twice:\n    """y = 2 x"""\n    def forward(self, x): return 2 * x\n'
+        "    def backward(self, dy): return 2 * dy\ndlcli.layers.register(Twice)\n",
+    )
+    page = cli("describe", "--all", "--code", "mine.py").out
+    assert "### Twice\n\n```text\ny = 2 x\n```\n\nWritten in `mine.py`.\n" in page
 
 
 def test_components_of_every_kind_can_be_described(cli: Cli) -> None:
