@@ -38,9 +38,6 @@ BOUNDS = (
 """Each bound with its attribute, its sign, what it asks of a value, and its name in JSON Schema."""
 
 
-COUNTS = {2: "two", 3: "three", 4: "four"}
-
-
 def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """The type itself, and what `Annotated` says about it."""
     if typing.get_origin(annotation) is Annotated:
@@ -172,12 +169,12 @@ def _alternative(annotation: Any, others: Iterable[Any] = ()) -> list[str]:
     if typing.get_origin(inner) is Literal:
         return [quote(v) for v in items]
     if typing.get_origin(inner) is tuple and items[0] in others and set(items) == {items[0]}:
-        return [f"a list of {COUNTS.get(len(items), len(items))} of them"]
+        return [f"a list of {len(items)} of them"]
     return [expected(annotation)]
 
 
 def _either(words: list[str]) -> str:
-    words = list(dict.fromkeys(words))
+    words = sorted(dict.fromkeys(words), key=lambda w: "," in w)  # so that no other one seems to be inside a list
     return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else words[0]
 
 

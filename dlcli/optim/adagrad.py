@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.options import Decay, NonNegative, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -20,7 +20,7 @@ class Adagrad(Optimizer):
     optimization", https://jmlr.org/papers/v12/duchi11a.html; torch.optim.Adagrad
     """
 
-    lr: Positive = 0.01
+    lr: Rate = 0.01
     lr_decay: NonNegative = 0.0
     weight_decay: WeightDecay = 0.0
     eps: Positive = 1e-10
@@ -48,7 +48,7 @@ class Adadelta(Optimizer):
     torch.optim.Adadelta
     """
 
-    lr: Positive = 1.0
+    lr: Rate = 1.0
     rho: Decay = 0.9
     eps: Positive = 1e-6
     weight_decay: WeightDecay = 0.0

@@ -10,7 +10,7 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import Decay, Example, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
 
 
 def averages(part: Part, g: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
@@ -37,7 +37,7 @@ class Adam(Optimizer):
     torch.optim.Adam
     """
 
-    lr: Positive = 1e-3
+    lr: Rate = 1e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0

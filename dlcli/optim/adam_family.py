@@ -10,7 +10,7 @@ import numpy as np
 
 from dlcli.core.options import Decay, NonNegative, Positive, example
 from dlcli.optim.adam import averages
-from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -22,7 +22,7 @@ class Adamax(Optimizer):
     Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, section 7.1; torch.optim.Adamax
     """
 
-    lr: Positive = 2e-3
+    lr: Rate = 2e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
@@ -56,7 +56,7 @@ class NAdam(Optimizer):
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ; torch.optim.NAdam
     """
 
-    lr: Positive = 2e-3
+    lr: Rate = 2e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
@@ -108,7 +108,7 @@ class RAdam(Optimizer):
     https://arxiv.org/abs/1908.03265; torch.optim.RAdam
     """
 
-    lr: Positive = 1e-3
+    lr: Rate = 1e-3
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import Decay, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, optimizers
+from dlcli.core.options import Decay, example
+from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -21,7 +21,7 @@ class Lion(Optimizer):
     Source: Chen et al. 2023, "Symbolic discovery of optimization algorithms", https://arxiv.org/abs/2302.06675
     """
 
-    lr: Positive = 1e-4
+    lr: Rate = 1e-4
     betas: tuple[Decay, Decay] = (0.9, 0.99)
     weight_decay: WeightDecay = 0.0
 

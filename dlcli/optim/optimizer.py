@@ -16,6 +16,7 @@ from dlcli.core.registry import Registry
 
 optimizers: Registry[Optimizer] = Registry("optimizer", "optimizers")
 
+Rate = Annotated[Positive, "the learning rate; a schedule scales it"]
 WeightDecay = Annotated[NonNegative, "for weights, not for biases and norms (PyTorch decays everything)"]
 """Reaches parameters with two axes or more, where a layer's `weight_decay_mult` says nothing else."""
 
@@ -60,7 +61,7 @@ class Optimizer(metaclass=Checked):
     elementwise: ClassVar[bool] = True
     """Whether an element's step depends on no other element."""
 
-    lr: Annotated[Positive, "the learning rate; a schedule scales it"]
+    lr: Rate
     t: int = field(default=0, init=False, repr=False)
     arena: Arena | None = field(default=None, init=False, repr=False)
     """The vectors that it works on; None before `bind`."""

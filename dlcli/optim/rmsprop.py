@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.options import Decay, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -22,7 +22,7 @@ class RMSprop(Optimizer):
     Source: Hinton 2012, "Neural networks for machine learning", lecture 6e; torch.optim.RMSprop
     """
 
-    lr: Positive = 0.01
+    lr: Rate = 0.01
     alpha: Decay = 0.99
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0

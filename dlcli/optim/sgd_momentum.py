@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import Decay, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, optimizers
+from dlcli.core.options import Decay, example
+from dlcli.optim.optimizer import Optimizer, Part, Rate, optimizers
 
 
 @optimizers.register
@@ -23,7 +23,7 @@ class SGDMomentum(Optimizer):
     https://doi.org/10.1016/0041-5553(64)90137-5
     """
 
-    lr: Positive = 0.01
+    lr: Rate = 0.01
     momentum: Decay = 0.9
 
     slots: ClassVar[tuple[str, ...]] = ("velocity",)

@@ -182,8 +182,8 @@ def test_describe(cli: Cli) -> None:
 
 def test_describe_says_sizes_in_a_few_words(cli: Cli) -> None:
     text = cli("describe", "Conv2d").out
-    assert "  stride        an integer >= 1 or a list of two of them                   default 1\n" in text
-    assert "  padding       'same', 'valid', an integer >= 0 or a list of two of them  default 0\n" in text
+    assert "  stride        an integer >= 1 or a list of 2 of them                   default 1\n" in text
+    assert "  padding       'same', 'valid', an integer >= 0 or a list of 2 of them  default 0\n" in text
 
 
 def test_describe_shows_every_component_of_a_name(cli: Cli) -> None:
