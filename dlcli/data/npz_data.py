@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -29,10 +30,10 @@ class Npz(Dataset):
     """
 
     path: str
-    x_train: str = "x_train"
-    y_train: str = "y_train"
-    x_test: str | None = "x_test"
-    y_test: str | None = "y_test"
+    x_train: Annotated[str, "the array of training inputs"] = "x_train"
+    y_train: Annotated[str, "the array of their targets"] = "y_train"
+    x_test: Annotated[str | None, "the array of test inputs"] = "x_test"
+    y_test: Annotated[str | None, "the array of their targets"] = "y_test"
     classes: Count | None = None
     examples = (example(path="data.npz"), example(path="data.npz", x_train="x", y_train="y", x_test=None, y_test=None))
 

@@ -27,8 +27,8 @@ TRAIN, TEST, CENTRES = range(3)
 class Generated(Dataset):
     """Samples drawn from the seed; a subclass says how n of them are drawn."""
 
-    samples: Count = 1000
-    test_samples: Annotated[int, Ge(0)] = 200
+    samples: Annotated[Count, "how many to train with"] = 1000
+    test_samples: Annotated[int, Ge(0), "how many are the test set"] = 200
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, seed: int) -> Samples:

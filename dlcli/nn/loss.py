@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from dlcli.core.errors import ShapeError
 from dlcli.core.options import Example
 from dlcli.core.registry import Registry
 
-Reduction = Literal["mean", "sum"]
-"""How the losses of a batch become one: their mean, whose gradient is as large for any batch size, or their sum."""
+Reduction = Annotated[Literal["mean", "sum"], "of the losses of a batch; the mean is as large for any batch size"]
 
 losses: Registry[Loss] = Registry("loss", "losses", adapt=lambda cls: plain_loss(cls))
 

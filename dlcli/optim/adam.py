@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
-from dlcli.core.options import Decay, Example, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
+from dlcli.core.options import Example, Positive, example
+from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, WeightDecay, decayed, optimizers
 
 
 def averages(part: Part, g: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
@@ -38,7 +38,7 @@ class Adam(Optimizer):
     """
 
     lr: Rate = 1e-3
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    betas: Betas = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import Decay, NonNegative, Positive, example
+from dlcli.core.options import NonNegative, Positive, example
 from dlcli.optim.adam import averages
-from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -23,7 +23,7 @@ class Adamax(Optimizer):
     """
 
     lr: Rate = 2e-3
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    betas: Betas = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
 
@@ -57,7 +57,7 @@ class NAdam(Optimizer):
     """
 
     lr: Rate = 2e-3
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    betas: Betas = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
     momentum_decay: NonNegative = 4e-3
@@ -109,7 +109,7 @@ class RAdam(Optimizer):
     """
 
     lr: Rate = 1e-3
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    betas: Betas = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import Decay, example
-from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, optimizers
+from dlcli.core.options import example
+from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -22,7 +22,7 @@ class Lion(Optimizer):
     """
 
     lr: Rate = 1e-4
-    betas: tuple[Decay, Decay] = (0.9, 0.99)
+    betas: Betas = (0.9, 0.99)
     weight_decay: WeightDecay = 0.0
 
     slots: ClassVar[tuple[str, ...]] = ("exp_avg",)

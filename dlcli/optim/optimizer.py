@@ -11,11 +11,12 @@ import numpy as np
 from dlcli.core.arena import Arena, Array, Views, aligned, write
 from dlcli.core.component import Checked
 from dlcli.core.errors import ConfigError, quote
-from dlcli.core.options import Example, NonNegative, Positive
+from dlcli.core.options import Decay, Example, NonNegative, Positive
 from dlcli.core.registry import Registry
 
 optimizers: Registry[Optimizer] = Registry("optimizer", "optimizers")
 
+Betas = Annotated[tuple[Decay, Decay], "beta1 and beta2, the weights of the past in the averages"]
 Rate = Annotated[Positive, "the learning rate; a schedule scales it"]
 WeightDecay = Annotated[NonNegative, "for weights, not for biases and norms (PyTorch decays everything)"]
 """Reaches parameters with two axes or more, where a layer's `weight_decay_mult` says nothing else."""

@@ -53,12 +53,9 @@ class Augmentation(metaclass=Checked):
 
 @dataclass(kw_only=True, eq=False)
 class Warp(Augmentation):
-    """An augmentation that moves pixels. Those that follow one another share one bilinear interpolation.
+    """An augmentation that moves pixels. Those that follow one another share one bilinear interpolation."""
 
-    What comes from outside the image is `fill`, a raw value of the data.
-    """
-
-    fill: float = 0.0
+    fill: Annotated[float, "what comes from outside the image, a raw value of the data"] = 0.0
 
     whole: ClassVar[bool] = False
     """Whether pixels only move to places of other pixels, so that nothing lies between."""

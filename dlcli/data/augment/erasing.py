@@ -25,9 +25,9 @@ Share = Annotated[float, Gt(0), Le(1)]
 class RandomErasing(Augmentation):
     """y = x, but `value` in a rectangle of random area, shape and place with probability p
 
-    x, y (channels, height, width). The area's share of the image is uniform in `scale`, the logarithm of its height by
-    its width in that of `ratio`. value: a raw value of the data, or `random` for noise that is standard normal once
-    normalised.
+    x, y (channels, height, width). The rectangle's share of the image is uniform in `scale`, and the logarithm of
+    height / width is uniform between those of the two numbers in `ratio`. `value` is a raw value of the data, or
+    `random` for noise that is standard normal once normalised.
 
     Source: Zhong et al. 2017, "Random erasing data augmentation", https://arxiv.org/abs/1708.04896, algorithm 1;
     https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.RandomErasing.html

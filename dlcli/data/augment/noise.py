@@ -15,7 +15,7 @@ from dlcli.data.augment.draws import Draws
 @augmentations.register
 @dataclass(eq=False)
 class GaussianNoise(Augmentation):
-    """y = x + std s e, e standard normal for each value, s what data.normalize divides by
+    """y = x + std * s * e,  e ~ N(0, 1) for every value,  s what data.normalize divides by
 
     x, y of any shape, tables among them. std is thus in the units of what the network sees: of the data's deviation
     with `standardize`, of its range with `unit`.

@@ -37,6 +37,9 @@ class _Kaiming(Initializer):
 class KaimingUniform(_Kaiming):
     """w ~ U(-b, b),  b = gain sqrt(3 / fan),  gain = sqrt(2 / (1 + a**2)) for leaky_relu
 
+    fan is the one that `mode` names: fan_in keeps the size of signals forward, fan_out that of gradients backward.
+    gain by `nonlinearity`: 1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for relu, 3/4 for selu.
+
     Source: He et al. 2015, "Delving deep into rectifiers", https://arxiv.org/abs/1502.01852;
     torch.nn.init.kaiming_uniform_
     """
@@ -53,6 +56,9 @@ class KaimingUniform(_Kaiming):
 @dataclass(eq=False)
 class KaimingNormal(_Kaiming):
     """w ~ N(0, std**2),  std = gain / sqrt(fan),  gain = sqrt(2 / (1 + a**2)) for leaky_relu
+
+    fan is the one that `mode` names: fan_in keeps the size of signals forward, fan_out that of gradients backward.
+    gain by `nonlinearity`: 1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for relu, 3/4 for selu.
 
     Source: He et al. 2015, https://arxiv.org/abs/1502.01852; torch.nn.init.kaiming_normal_
     """

@@ -16,7 +16,7 @@ from dlcli.nn.initializer import Initializer, initializers
 @initializers.register
 @dataclass(eq=False)
 class Orthogonal(Initializer):
-    """w = gain * Q,  with Q R a matrix of N(0, 1) and diag(R) > 0, so that no Q is likelier than another
+    """w = gain * Q,  Q R = a matrix of N(0, 1) values with diag(R) > 0, so that no Q is likelier than another
 
     The weight is taken as a matrix (out, everything else): its rows are orthonormal times gain, or its columns where
     it has more rows than columns.

@@ -36,7 +36,7 @@ class BatchNorm(Layer):
     num_features: Count | None  # None: inferred from the layer before
     eps: Positive = 1e-5
     momentum: Annotated[float, Ge(0), Le(1)] | None = 0.1
-    affine: bool = True
+    affine: Annotated[bool, "whether there are weight and bias"] = True
     track_running_stats: bool = True
 
     complex_step: ClassVar[bool] = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class GroupNorm(Layer):
     num_groups: Count
     num_channels: Count | None  # None: inferred from the layer before
     eps: Positive = 1e-5
-    affine: bool = True
+    affine: Annotated[bool, "whether there are weight and bias"] = True
 
     complex_step: ClassVar[bool] = True
     examples: ClassVar = (

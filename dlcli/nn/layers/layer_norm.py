@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class LayerNorm(Layer):
 
     normalized_shape: Count | list[Count] | None  # None: inferred from the layer before, the whole sample
     eps: Positive = 1e-5
-    elementwise_affine: bool = True
+    elementwise_affine: Annotated[bool, "whether there is a weight, and with it a bias"] = True
     bias: bool = True
 
     complex_step: ClassVar[bool] = True
