@@ -198,8 +198,22 @@ def _shapes(found: Diagnosis) -> None:
         parameters = sum(math.prod(s.shape) for inner in inside for s in inner.specs)
         activations = sum(inner.activations() for inner in inside)
         found.shapes.append(LayerShape(component, before, shape, parameters, activations))
+        _shortest(found, component, max(inner.fewest for inner in inside))
     if not learns:
         found.problem(("model",), "no layer has a parameter to train; add one such as Linear")
+
+
+def _shortest(found: Diagnosis, component: Component, fewest: int) -> None:
+    """The shortest batch of an epoch against what a layer needs to train on."""
+    size, n = found.config.data.batch_size, found.train or 0
+    if min(size, n or size) < fewest:
+        found.problem(component.inside, f"trains on batches of {fewest} samples or more; raise data.batch_size")
+    elif 0 < n % size < fewest and not found.config.data.drop_last:
+        found.problem(
+            component.inside,
+            f"trains on batches of {fewest} samples or more, but {n:,} samples in batches of {size:,} leave one of "
+            f"{n % size}; set data.drop_last: true, or another data.batch_size",
+        )
 
 
 def _inside(component: Component, path: tuple[int | str, ...]) -> Component:

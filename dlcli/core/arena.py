@@ -30,8 +30,10 @@ def shaped(flat: Array, shape: tuple[int, ...]) -> Array:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros of that shape whose memory starts on a cache line."""
+    """Zeros of that shape whose memory starts on a cache line; MemoryError where no machine holds as many."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > 1 << 62:
+        raise MemoryError
     room = np.zeros(size + ALIGN, np.uint8)
     start = -room.ctypes.data % ALIGN
     return shaped(room[start : start + size].view(dtype), shape)

@@ -89,6 +89,7 @@ class Layer(Scratch, metaclass=Checked):
         self.draws, self.index = Draws(0), 0
         self.workers = Workers()
         self.rows: int | None = None  # of the last batch outside a network
+        self.fewest = 1  # samples in a batch, at least, to train on; setup may raise it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

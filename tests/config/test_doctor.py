@@ -120,6 +120,15 @@ PROBLEMS = [
         "samples; hold out more, or 0 for none",
     ),
     (
+        ["model.2=BatchNorm1d", "data.batch_size=1"],
+        "--set model.2=BatchNorm1d: model.2: trains on batches of 2 samples or more; raise data.batch_size",
+    ),
+    (
+        ["model.2=BatchNorm1d", "data.batch_size=1293"],
+        "--set model.2=BatchNorm1d: model.2: trains on batches of 2 samples or more, but 1,294 samples in batches of "
+        "1,293 leave one of 1; set data.drop_last: true, or another data.batch_size",
+    ),
+    (
         ["data.batch_size=2000", "data.drop_last=true"],
         "--set data.batch_size=2000: data.batch_size: got 2,000 with drop_last, which leaves no batch of 1,294 "
         "training samples; use at most that",

@@ -52,6 +52,7 @@ class BatchNorm(Layer):
             if self.momentum is None:
                 self.keep("num_batches_tracked", np.zeros(()))
         places = math.prod(in_shape[1:])
+        self.fewest = 2 if places == 1 else 1
         self.repeats = next(r for r in range(min(max(1, LINE // channels), places), 0, -1) if places % r == 0)
         self.row = self.repeats * channels
         self.size = places * channels
