@@ -49,7 +49,7 @@ class Spec(NamedTuple):
 class Layer(Scratch, metaclass=Checked):
     """One layer: y = f(x; parameters), with x (N, *in_shape) and y (N, *out_shape).
 
-    Read x, own y, consume dy: `forward` never writes x, `backward` may overwrite dy, and it *sets* the gradients
+    Read x, own y, consume dy: `forward` never writes x, `backward` may overwrite dy, and it sets the gradients
     (it does not add to them). The dataclass fields are the options that a config may set.
 
     Outside a network a layer sets itself up at its first `forward`, in float64, takes integers, returns fresh arrays
@@ -63,10 +63,12 @@ class Layer(Scratch, metaclass=Checked):
         NonNegative | None, "factor on the weight decay; by default 1 for weights, 0 for biases and norms"
     ] = None
     init: Annotated[
-        Initializer | dict[str, Initializer] | None, "how `weight` starts, or a mapping {weight: ..., bias: ...}"
+        Initializer | dict[str, Initializer] | None,
+        "how `weight` starts, or {weight: ..., bias: ...}; by default as in PyTorch",
     ] = None
     constraint: Annotated[
-        Constraint | dict[str, Constraint] | None, "what `weight` keeps to after every step, or a mapping likewise"
+        Constraint | dict[str, Constraint] | None,
+        "what `weight` keeps to after every step, or {weight: ..., bias: ...}",
     ] = None
 
     examples: ClassVar[tuple[Example, ...]] = ()
