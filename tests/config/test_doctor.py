@@ -125,8 +125,8 @@ PROBLEMS = [
     ),
     (
         ["model.2=BatchNorm1d", "data.batch_size=1293"],
-        "--set model.2=BatchNorm1d: model.2.BatchNorm1d: trains on batches of 2 samples or more, but 1,294 samples in batches of "
-        "1,293 leave one of 1; set data.drop_last: true, or another data.batch_size",
+        "--set model.2=BatchNorm1d: model.2.BatchNorm1d: trains on batches of 2 samples or more, but 1,294 "
+        "samples in batches of 1,293 leave one of 1; set data.drop_last: true, or another data.batch_size",
     ),
     (
         ["data.batch_size=2000", "data.drop_last=true"],

@@ -382,7 +382,8 @@ def test_a_weight_for_each_class(loss: Loss) -> None:
     name = "alpha" if isinstance(loss, FocalLoss) else "weight"
     with pytest.raises(ConfigError, match=r"^got \[0.0, 0.0\] as factors of the classes, expected one above 0$"):
         type(loss)(**{name: [0, 0]})
-    with pytest.raises(ConfigError, match=rf"^{type(loss).__name__}: got {name} = \[1, -1\], expected null or a list, each a"):
+    got = rf"^{type(loss).__name__}: got {name} = \[1, -1\], expected null or a list, each a"
+    with pytest.raises(ConfigError, match=got):
         type(loss)(**{name: [1, -1]})
 
 
