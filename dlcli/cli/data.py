@@ -32,7 +32,7 @@ def list_(json: common.JsonOption = False) -> None:
         states = cached.get(entry.name)
         where = str(folder_of(source_named(entry.name), access)) if states is not None else None
         state = "needs no download" if states is None else _state(states)
-        found.append({"name": entry.name, "state": state, "path": where, "about": first_line(entry)})
+        found.append({"name": entry.name, "state": state, "path": where, "about": first_line(entry.cls)})
     if json:
         common.emit_json({"datasets": found})
     else:

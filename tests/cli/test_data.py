@@ -56,6 +56,7 @@ def test_list_tells_what_is_there(cli: Cli) -> None:
     assert found["mnist"]["path"] == str(cli.folder / "cache")
     text = cli("data", "list").out
     assert max(map(len, text.splitlines())) <= 80
+    assert found["xor"]["about"].startswith("x = corner + noise * e")
 
 
 def test_path(cli: Cli) -> None:
