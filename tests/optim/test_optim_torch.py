@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from registered import build, names, rows
 
@@ -116,6 +116,8 @@ def test_twenty_steps_with_other_options(torch: ModuleType, name: str) -> None:
     @few
     @given(chosen=VARIED[name], lr=st.floats(1e-4, 0.2), seed=st.integers(0, 99), shape=st.tuples(side, side))
     def compare(chosen: dict[str, Any], lr: float, seed: int, shape: tuple[int, int]) -> None:
+        # Adamax divides by |g| alone where beta2 is 0: near 0 the last digits decide where w goes
+        assume(name != "Adamax" or chosen.get("betas", (0, 1))[1] > 0)
         compare_steps(torch, name, {"lr": lr, **chosen}, seed, shape)
 
     compare()
