@@ -96,7 +96,7 @@ def _row(layer: Layer, name: str, width: int, depth: int) -> LayerRow:
     return LayerRow(
         name,
         type(layer).__name__ + (f" {quote(layer.name)}" if layer.name else ""),
-        layer.out_shape or (),
+        layer.out_shape,
         sum(math.prod(spec.shape) for spec in layer.specs),
         layer.flops() - sum(child.flops() for child in layer.children().values()),
         layer.activations() * width,

@@ -85,8 +85,8 @@ class Layer(Scratch, metaclass=Checked):
     def _begin(self) -> None:
         self.params, self.grads, self.state = Views(), Views(), Views()
         self.specs: list[Spec] = []
-        self.in_shape: Shape | None = None
-        self.out_shape: Shape | None = None
+        self.in_shape: Shape = ()  # of one sample, once it is set up
+        self.out_shape: Shape = ()
         self.needs_input_grad = True
         self.draws, self.index = Draws(0), 0
         self.workers = Workers()
@@ -126,11 +126,11 @@ class Layer(Scratch, metaclass=Checked):
 
     def flops(self) -> int:
         """Floating-point operations of one sample's forward pass, a multiply-add counted as two."""
-        return math.prod(self.out_shape or ())
+        return math.prod(self.out_shape)
 
     def activations(self) -> int:
         """How many numbers of one sample's y are held in memory of its own, the layers inside not counted."""
-        return math.prod(self.out_shape or ())
+        return math.prod(self.out_shape)
 
     def declare(
         self,

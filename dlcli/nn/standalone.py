@@ -89,7 +89,7 @@ def _backward(inner: Callable[..., Array | None]) -> Callable[..., Array | None]
             if self.rows is None:
                 raise RuntimeError(f"{type(self).__name__}: backward before forward; call forward(x) first")
             dy = np.array(dy, dtype=np.result_type(np.asarray(dy).dtype, np.float64))
-            wanted = (self.rows, *(self.out_shape or ()))
+            wanted = (self.rows, *self.out_shape)
             if dy.shape != wanted:
                 raise ShapeError(f"{type(self).__name__}: got dy of shape {dy.shape}, expected {wanted}, as y")
         return inner(self, dy)

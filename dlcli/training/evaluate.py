@@ -31,7 +31,7 @@ ROOM = 1 << 23
 
 def block_of(network: Network) -> int:
     """Samples in a block: a function of the network alone, as float32 products change their bits with the batch."""
-    each = sum(math.prod(layer.out_shape or ()) for _, layer in walk(network.root))
+    each = sum(math.prod(layer.out_shape) for _, layer in walk(network.root))
     return max(1, min(BLOCK, ROOM // max(1, each)))
 
 

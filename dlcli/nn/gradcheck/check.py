@@ -77,7 +77,7 @@ def check_network(
         for name, layer in walk(real.root):
             other = others[name] if analytic(layer) else None
             label = f"{name} {type(layer).__name__}"
-            r = check.rng.normal(size=(len(x), *(layer.out_shape or ())))
+            r = check.rng.normal(size=(len(x), *layer.out_shape))
             rows += check.rows(Subject(label, layer, other, Projection(), inputs[name], r, nested=False))
         rows += check.rows(_loss_subject(loss, inputs[""], y))
         blame = next((row.layer for row in rows if not row.passed), None)

@@ -67,7 +67,7 @@ def checked(layer: Layer, run: Callable[..., Any], x: Array, training: bool) -> 
     """y = run(x, training), the layer's forward; BrokenError where it raises, errs in shape or type, or writes x."""
     before = x.copy()
     y = np.asarray(call("forward", run, x, training))
-    shape = (len(x), *(layer.out_shape or ()))
+    shape = (len(x), *layer.out_shape)
     if y.shape != shape:
         raise BrokenError("forward", f"forward gave shape {y.shape}, expected {shape}")
     if y.dtype != x.dtype:

@@ -112,7 +112,7 @@ class BatchNorm(Layer):
         return self._images(d, dy)
 
     def flops(self) -> int:
-        return 2 * math.prod(self.out_shape or ())
+        return 2 * math.prod(self.out_shape)
 
     def _moments(self) -> tuple[Array, Array]:
         """Mean and biased variance of every channel: those of each lane, merged as Chan, Golub and LeVeque 1979 do."""

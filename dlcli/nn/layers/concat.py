@@ -55,7 +55,7 @@ class Concat(Parallel):
         return (ends[-1], *first[1:])
 
     def forward(self, x: Array, training: bool) -> Array:
-        y = self.buffer("y", (len(x), *(self.out_shape or ())))
+        y = self.buffer("y", (len(x), *self.out_shape))
         for way, part in zip(self.ways.values(), self.slices, strict=True):
             np.copyto(y[part], way.forward(x, training))
         return y

@@ -36,7 +36,7 @@ class Flatten(Layer):
             x_rows = flat.reshape(x.shape)
             np.copyto(x_rows, x)
             x = x_rows
-        return x.reshape(len(x), *(self.out_shape or ()))
+        return x.reshape(len(x), *self.out_shape)
 
     def backward(self, dy: Array) -> Array:
         dy = dy.reshape(self.x_shape)

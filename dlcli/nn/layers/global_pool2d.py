@@ -64,7 +64,7 @@ class AdaptiveAvgPool2d(Layer):
         return y
 
     def flops(self) -> int:
-        channels, height, width = self.in_shape or (0, 0, 0)
+        channels, height, width = self.in_shape
         down, across = pair(self.output_size)
         return 2 * channels * down * width * (height + across)
 
@@ -100,7 +100,7 @@ class GlobalAvgPool2d(Layer):
         return dx
 
     def flops(self) -> int:
-        return math.prod(self.in_shape or ())
+        return math.prod(self.in_shape)
 
 
 @layers.register
@@ -138,4 +138,4 @@ class GlobalMaxPool2d(Layer):
         return self.winner
 
     def flops(self) -> int:
-        return math.prod(self.in_shape or ())
+        return math.prod(self.in_shape)

@@ -86,7 +86,7 @@ class GroupNorm(Layer):
         return images(d, dy.shape[2:])
 
     def flops(self) -> int:
-        return 7 * math.prod(self.out_shape or ())
+        return 7 * math.prod(self.out_shape)
 
     def _means(self, places: Array) -> Array:
         """The mean of each group of places (n, P, C), repeated for its channels: (n, 1, C)."""

@@ -94,4 +94,4 @@ class LayerNorm(Layer):
         return d.reshape(dy.shape)
 
     def flops(self) -> int:
-        return 7 * math.prod(self.out_shape or ())
+        return 7 * math.prod(self.out_shape)

@@ -62,4 +62,4 @@ class Maxout(Layer):
         return self.wins
 
     def flops(self) -> int:
-        return math.prod(self.in_shape or ())
+        return math.prod(self.in_shape)

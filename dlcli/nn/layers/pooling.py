@@ -118,7 +118,7 @@ class Pool2d(Layer):
         return dx[:, *self.windows.inner].transpose(0, 3, 1, 2)
 
     def flops(self) -> int:
-        return math.prod((*(self.out_shape or ()), *pair(self.kernel_size)))
+        return math.prod((*self.out_shape, *pair(self.kernel_size)))
 
     def _pixels(self, name: str, n: int, channels: int, size: Two) -> Array:
         """A buffer of images with their channels last."""

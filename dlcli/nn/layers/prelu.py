@@ -69,7 +69,7 @@ class PReLU(Layer):
         return self.positive
 
     def flops(self) -> int:
-        return 2 * math.prod(self.out_shape or ())
+        return 2 * math.prod(self.out_shape)
 
     def _slopes(self, ndim: int) -> Array:
         """The weight along axis 1 of arrays with that many axes."""

@@ -67,4 +67,4 @@ class Residual(Parallel):
         return self.descend(body, dy)
 
     def flops(self) -> int:
-        return super().flops() + math.prod(self.out_shape or ())
+        return super().flops() + math.prod(self.out_shape)

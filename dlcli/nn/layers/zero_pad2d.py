@@ -35,7 +35,7 @@ class ZeroPad2d(Layer):
         return (channels, top + height + bottom, left + width + right)
 
     def forward(self, x: Array, training: bool) -> Array:
-        y = self.buffer("y", (len(x), *(self.out_shape or ())))
+        y = self.buffer("y", (len(x), *self.out_shape))
         y.fill(0)
         y[self.inside] = x
         return y
