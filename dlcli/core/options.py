@@ -9,7 +9,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 Count = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
@@ -19,6 +19,8 @@ Padding = Natural | tuple[Natural, Natural]
 """Rows above and below, and columns on either side, of an image: one number for both, or both."""
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+"""A part of a whole."""
 Decay = Annotated[float, Ge(0), Lt(1)]
 """The weight of the past in a running average."""
 
@@ -60,7 +62,7 @@ class Length:
 
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a `Pair` or `Padding`."""
+    """Both numbers of a `Pair` or `Padding`, of which one may stand for both."""
     return (value, value) if isinstance(value, int) else value
 
 

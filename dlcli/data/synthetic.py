@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Ge
 
 from dlcli.core.errors import ConfigError
-from dlcli.core.options import Count, NonNegative, Positive, example
+from dlcli.core.options import Count, Natural, NonNegative, Positive, example
 from dlcli.core.rng import stream
 from dlcli.data.dataset import Access, Array, DataInfo, Dataset, Loaded, Samples, datasets
 
@@ -28,7 +28,7 @@ class Generated(Dataset):
     """Samples drawn from the seed; a subclass says how n of them are drawn."""
 
     samples: Annotated[Count, "how many to train with"] = 1000
-    test_samples: Annotated[int, Ge(0), "how many are the test set"] = 200
+    test_samples: Annotated[Natural, "how many are the test set"] = 200
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, seed: int) -> Samples:

@@ -25,7 +25,7 @@ class Adagrad(Optimizer):
     weight_decay: WeightDecay = 0.0
     eps: Positive = 1e-10
 
-    slots: ClassVar[tuple[str, ...]] = ("sum",)
+    slots = ("sum",)
     examples: ClassVar = (example(), example(lr=0.1, lr_decay=0.01, weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
@@ -53,7 +53,7 @@ class Adadelta(Optimizer):
     eps: Positive = 1e-6
     weight_decay: WeightDecay = 0.0
 
-    slots: ClassVar[tuple[str, ...]] = ("square_avg", "acc_delta")
+    slots = ("square_avg", "acc_delta")
     examples: ClassVar = (example(), example(lr=0.5, rho=0.8, weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:

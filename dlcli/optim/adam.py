@@ -42,7 +42,7 @@ class Adam(Optimizer):
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
 
-    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    slots = ("exp_avg", "exp_avg_sq")
     examples: ClassVar[tuple[Example, ...]] = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:

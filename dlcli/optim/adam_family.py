@@ -27,7 +27,7 @@ class Adamax(Optimizer):
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
 
-    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_inf")
+    slots = ("exp_avg", "exp_inf")
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
@@ -62,7 +62,7 @@ class NAdam(Optimizer):
     weight_decay: WeightDecay = 0.0
     momentum_decay: NonNegative = 4e-3
 
-    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    slots = ("exp_avg", "exp_avg_sq")
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1, momentum_decay=0.1))
 
     def mu(self, t: int) -> float:
@@ -113,7 +113,7 @@ class RAdam(Optimizer):
     eps: Positive = 1e-8
     weight_decay: WeightDecay = 0.0
 
-    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    slots = ("exp_avg", "exp_avg_sq")
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.9], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:

@@ -25,7 +25,7 @@ class Lion(Optimizer):
     betas: Betas = (0.9, 0.99)
     weight_decay: WeightDecay = 0.0
 
-    slots: ClassVar[tuple[str, ...]] = ("exp_avg",)
+    slots = ("exp_avg",)
     examples: ClassVar = (example(), example(lr=0.001, betas=[0.8, 0.9], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:

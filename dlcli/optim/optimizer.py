@@ -58,11 +58,12 @@ class Optimizer(metaclass=Checked):
     """
 
     examples: ClassVar[tuple[Example, ...]] = ()
-    slots: ClassVar[tuple[str, ...]] = ()
     elementwise: ClassVar[bool] = True
     """Whether an element's step depends on no other element."""
 
     lr: Rate
+    slots: tuple[str, ...] = field(default=(), init=False, repr=False)
+    """The names of its own vectors."""
     t: int = field(default=0, init=False, repr=False)
     arena: Arena | None = field(default=None, init=False, repr=False)
     """The vectors that it works on; None before `bind`."""

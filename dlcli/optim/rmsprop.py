@@ -33,7 +33,7 @@ class RMSprop(Optimizer):
 
     def __post_init__(self) -> None:
         optional = {"grad_avg": self.centered, "momentum_buffer": bool(self.momentum)}
-        self.slots = ("square_avg", *(slot for slot, used in optional.items() if used))  # type: ignore[misc]
+        self.slots = ("square_avg", *(slot for slot, used in optional.items() if used))
 
     def update(self, part: Part, lr: float) -> None:
         g, room, v = decayed(part, self.weight_decay), part.scratch, part.slots["square_avg"]

@@ -1,4 +1,4 @@
-"""The schedule contract: the learning rate as a function of the step, and for a stateful one of what was measured."""
+"""The schedule contract: the learning rate as a function of the step, and where it likes of what was measured."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ class Schedule(metaclass=Checked):
     """The learning rate of each step of a run, times min(1, (step + 1) / warmup) with a warm-up.
 
     In the formulas, base is the optimizer's lr and step counts from 0. Nothing is kept between steps: a resumed run
-    asks for the same step and gets the same number. Only a `stateful` schedule keeps something, between epochs: it is
-    told the monitored figure, and checkpoints hold what it keeps.
+    asks for the same step and gets the same number. Only a schedule that writes `observe` keeps something, between
+    epochs: it is told the monitored figure, and checkpoints hold what it keeps.
     """
 
     examples: ClassVar[tuple[Example, ...]] = ()
-    stateful: ClassVar[bool] = False
-    """Whether `value` depends on what was observed."""
 
     warmup: Annotated[Length | None, "rise to the schedule in a straight line over this length"] = None
 

@@ -40,7 +40,7 @@ class SGD(Optimizer):
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ConfigError("got nesterov: true, which needs momentum > 0 and dampening 0")
         if self.momentum:
-            self.slots = ("momentum_buffer",)  # type: ignore[misc]
+            self.slots = ("momentum_buffer",)
 
     def update(self, part: Part, lr: float) -> None:
         # In place throughout, `scratch` holding each product: g may be overwritten, no step takes memory.

@@ -26,7 +26,7 @@ class SGDMomentum(Optimizer):
     lr: Rate = 0.01
     momentum: Decay = 0.9
 
-    slots: ClassVar[tuple[str, ...]] = ("velocity",)
+    slots = ("velocity",)
     examples: ClassVar = (example(), example(lr=0.1, momentum=0.5))
 
     def update(self, part: Part, lr: float) -> None:

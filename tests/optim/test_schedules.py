@@ -9,7 +9,7 @@ import pytest
 from registered import build, names, of, rows
 
 from dlcli.core.options import Length
-from dlcli.optim.schedule import Span, schedules
+from dlcli.optim.schedule import Schedule, Span, schedules
 
 SPAN = Span(lr=0.1, steps=100, per_epoch=20)
 
@@ -184,7 +184,7 @@ def test_a_state_that_no_run_has_is_refused(saved: dict[str, Any]) -> None:
     schedule.restore(SAVED)
 
 
-@pytest.mark.parametrize("name", [n for n in names("schedules") if not schedules.get(n).stateful])
+@pytest.mark.parametrize("name", [n for n in names("schedules") if schedules.get(n).observe is Schedule.observe])
 def test_other_schedules_keep_nothing(name: str) -> None:
     schedule = of("schedules", name, schedules.get(name).examples[0])
     before = curve(schedule)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from annotated_types import Ge, Le
 
 from dlcli.core.errors import ConfigError
-from dlcli.core.options import Positive, example
+from dlcli.core.options import Positive, Share, example
 from dlcli.data.augment.augmentation import Range, Warp, around_zero, augmentations, ordered
 from dlcli.data.augment.draws import Draws
 from dlcli.data.augment.places import Places
-
-Share = Annotated[float, Ge(0), Le(1)]
 
 
 @augmentations.register

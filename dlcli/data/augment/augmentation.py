@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, NamedTuple
 
-from annotated_types import Ge, Le
-
 from dlcli.core.arena import Array
 from dlcli.core.component import Checked
 from dlcli.core.errors import ConfigError, ShapeError
@@ -17,7 +15,6 @@ from dlcli.core.registry import Registry
 from dlcli.data.augment.draws import Draws
 from dlcli.data.augment.places import Places
 
-Probability = Annotated[float, Ge(0), Le(1)]
 Range = tuple[float, float]
 """The least and the greatest value that is drawn."""
 

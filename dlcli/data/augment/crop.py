@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-from annotated_types import Ge
+from typing import ClassVar
 
 from dlcli.core.errors import ShapeError
-from dlcli.core.options import example
+from dlcli.core.options import Natural, example, pair
 from dlcli.data.augment.augmentation import Warp, augmentations
 from dlcli.data.augment.draws import Draws
 from dlcli.data.augment.places import Places
-
-Pad = Annotated[int, Ge(0)]
 
 
 @augmentations.register
@@ -27,24 +23,20 @@ class RandomCrop(Warp):
     Source: https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.RandomCrop.html
     """
 
-    padding: Pad | tuple[Pad, Pad]
+    padding: Natural | tuple[Natural, Natural]
 
     whole: ClassVar[bool] = True
     examples: ClassVar = (example((1, 8, 8), padding=2), example((3, 5, 7), padding=(0, 3), fill=128.0))
 
     def check(self, shape: tuple[int, ...]) -> None:
         super().check(shape)
-        across, along = self.sides()
+        across, along = pair(self.padding)
         if along >= shape[1] or across >= shape[2]:
             raise ShapeError(
                 f"got padding = {self.padding}, which can leave nothing of an image of {shape[1]} x {shape[2]}; "
                 "use less"
             )
 
-    def sides(self) -> tuple[int, int]:
-        """The padding to the left and right, and at the top and bottom."""
-        return (self.padding, self.padding) if isinstance(self.padding, int) else self.padding
-
     def trace(self, places: Places, draws: Draws) -> None:
-        across, along = self.sides()
+        across, along = pair(self.padding)
         places.shift(*draws.integers((-along, along), (-across, across)))

@@ -10,14 +10,14 @@ import numpy as np
 from annotated_types import Gt, Le
 
 from dlcli.core.arena import Array
-from dlcli.core.options import Positive, example
-from dlcli.data.augment.augmentation import Augmentation, Probability, Scale, augmentations, ordered
+from dlcli.core.options import Positive, Share, example
+from dlcli.data.augment.augmentation import Augmentation, Scale, augmentations, ordered
 from dlcli.data.augment.draws import Draws
 
 ATTEMPTS = 10
 """How often a rectangle is drawn that may not fit into the image, before the image is left as it is."""
 
-Share = Annotated[float, Gt(0), Le(1)]
+Area = Annotated[float, Gt(0), Le(1)]
 
 
 @augmentations.register
@@ -33,8 +33,8 @@ class RandomErasing(Augmentation):
     https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.RandomErasing.html
     """
 
-    p: Probability = 0.5
-    scale: tuple[Share, Share] = (0.02, 0.33)
+    p: Share = 0.5
+    scale: tuple[Area, Area] = (0.02, 0.33)
     ratio: tuple[Positive, Positive] = (0.3, 3.3)
     value: float | Literal["random"] = 0.0
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlcli.core.options import example
-from dlcli.data.augment.augmentation import Probability, Warp, augmentations
+from dlcli.core.options import Share, example
+from dlcli.data.augment.augmentation import Warp, augmentations
 from dlcli.data.augment.draws import Draws
 from dlcli.data.augment.places import Places
 
@@ -23,7 +23,7 @@ class RandomHorizontalFlip(Warp):
     Source: https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.RandomHorizontalFlip.html
     """
 
-    p: Probability = 0.5
+    p: Share = 0.5
 
     whole: ClassVar[bool] = True
     examples: ClassVar = (example((1, 8, 8)), example((3, 5, 7), p=1.0))

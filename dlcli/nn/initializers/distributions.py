@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from annotated_types import Ge
 
 from dlcli.core.arena import Array
-from dlcli.core.options import example
+from dlcli.core.options import NonNegative, example
 from dlcli.nn.initializer import Initializer, initializers
 
 
@@ -25,7 +24,7 @@ class Normal(Initializer):
     examples: ClassVar = (example((4, 3)), example((4, 3), std=0.01))
 
     mean: float = 0.0
-    std: Annotated[float, Ge(0)] = 1.0
+    std: NonNegative = 1.0
 
     def draw(self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
         return rng.normal(self.mean, self.std, shape)

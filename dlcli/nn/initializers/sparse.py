@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from annotated_types import Ge, Le
 
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
-from dlcli.core.options import NonNegative, example
+from dlcli.core.options import NonNegative, Share, example
 from dlcli.nn.initializer import Initializer, initializers
 
 
@@ -27,7 +26,7 @@ class Sparse(Initializer):
     config_name: ClassVar[str] = "sparse"
     examples: ClassVar = (example((4, 3), sparsity=0.5), example((4, 3), sparsity=0.1, std=0.1))
 
-    sparsity: Annotated[float, Ge(0), Le(1)]
+    sparsity: Share
     std: NonNegative = 0.01
 
     def check(self, shape: tuple[int, ...]) -> None:

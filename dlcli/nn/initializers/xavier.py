@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from annotated_types import Gt
 
 from dlcli.core.arena import Array
-from dlcli.core.options import example
+from dlcli.core.options import Positive, example
 from dlcli.nn.initializer import Initializer, initializers
 
 
 @dataclass(eq=False)
 class _Xavier(Initializer):
-    gain: Annotated[float, Gt(0)] = 1.0
+    gain: Positive = 1.0
 
     def std(self, fan_in: int, fan_out: int) -> float:
         return self.gain * math.sqrt(2 / (fan_in + fan_out))

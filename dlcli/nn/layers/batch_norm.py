@@ -9,11 +9,10 @@ from threading import get_ident
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge, Le
 
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
-from dlcli.core.options import Count, Positive, example
+from dlcli.core.options import Count, Positive, Share, example
 from dlcli.core.workers import blocks, lanes
 from dlcli.nn.initializers import Constant, Zeros
 from dlcli.nn.layer import Layer, Shape, layers
@@ -35,7 +34,7 @@ class BatchNorm(Layer):
 
     num_features: Count | None  # None: inferred from the layer before
     eps: Positive = 1e-5
-    momentum: Annotated[float, Ge(0), Le(1)] | None = 0.1
+    momentum: Share | None = 0.1
     affine: Annotated[bool, "whether there are weight and bias"] = True
     track_running_stats: bool = True
 

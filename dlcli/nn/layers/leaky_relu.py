@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from annotated_types import Ge
 
 from dlcli.core.arena import Array
-from dlcli.core.options import example
+from dlcli.core.options import NonNegative, example
 from dlcli.nn.layer import Layer, layers
 
 
@@ -24,7 +23,7 @@ class LeakyReLU(Layer):
     https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
     """
 
-    negative_slope: Annotated[float, Ge(0)] = 0.01
+    negative_slope: NonNegative = 0.01
 
     complex_step: ClassVar[bool] = True
     examples: ClassVar = (example((5,)), example((2, 3), negative_slope=0.2))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from annotated_types import Ge, Le
 
 from dlcli.core.arena import Array
-from dlcli.core.options import example
+from dlcli.core.options import Share, example
 from dlcli.nn.loss import Reduction, losses, scalar
 from dlcli.nn.losses.weighted import WeightedLoss
 
@@ -31,7 +30,7 @@ class CrossEntropyLoss(WeightedLoss):
     "Rethinking the inception architecture for computer vision", https://arxiv.org/abs/1512.00567
     """
 
-    label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0
+    label_smoothing: Share = 0.0
     reduction: Reduction = "mean"
 
     outputs: ClassVar[str | None] = "logits"

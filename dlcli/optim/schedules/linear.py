@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Gt, Le
 
-from dlcli.core.options import Length, example
+from dlcli.core.options import Length, Share, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
@@ -22,7 +22,7 @@ class LinearLR(Schedule):
     """
 
     start_factor: Annotated[float, Gt(0), Le(1)] = 1 / 3
-    end_factor: Annotated[float, Ge(0), Le(1)] = 1.0
+    end_factor: Share = 1.0
     total_iters: Length | None = None
 
     examples: ClassVar = (

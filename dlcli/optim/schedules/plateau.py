@@ -6,14 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Gt, Lt
 
 from dlcli.core.annotations import plain
 from dlcli.core.errors import quote
-from dlcli.core.options import NonNegative, example
+from dlcli.core.options import Natural, NonNegative, example
 from dlcli.optim.schedule import Schedule, Span, schedules
-
-Epochs = Annotated[int, Ge(0)]
 
 
 @schedules.register
@@ -32,10 +30,10 @@ class ReduceLROnPlateau(Schedule):
     """
 
     factor: Annotated[float, Gt(0), Lt(1)] = 0.1
-    patience: Epochs = 10
+    patience: Natural = 10
     threshold: NonNegative = 1e-4
     threshold_mode: Literal["rel", "abs"] = "rel"
-    cooldown: Epochs = 0
+    cooldown: Natural = 0
     min_lr: NonNegative = 0.0
     eps: NonNegative = 1e-8
 
@@ -48,7 +46,6 @@ class ReduceLROnPlateau(Schedule):
     reductions: int = field(default=0, init=False, repr=False)
     """Reductions so far, those among them that min_lr or eps prevents."""
 
-    stateful: ClassVar[bool] = True
     examples: ClassVar = (
         example(),
         example(factor=0.5, patience=3, threshold=0.01, threshold_mode="abs", cooldown=1, min_lr=0.001, eps=0.0),
@@ -89,7 +86,7 @@ class ReduceLROnPlateau(Schedule):
     def restore(self, saved: dict[str, Any]) -> None:
         try:
             best = None if saved["best"] is None else float.fromhex(saved["best"])
-            bad, resting, reductions = (plain(Epochs, saved[k]) for k in ("bad_epochs", "resting", "reductions"))
+            bad, resting, reductions = (plain(Natural, saved[k]) for k in ("bad_epochs", "resting", "reductions"))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise ValueError(f"got {quote(saved)}, expected the state of a {type(self).__name__}") from None
         in_reach = bad <= self.patience and resting <= self.cooldown and not (resting and (bad or not reductions))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from annotated_types import Ge, Le
-
-from dlcli.core.options import Length, example
+from dlcli.core.options import Length, Share, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
@@ -23,7 +21,7 @@ class WarmupStableDecay(Schedule):
     """
 
     decay: Length = Length(20, "%")
-    final_factor: Annotated[float, Ge(0), Le(1)] = 0.0
+    final_factor: Share = 0.0
 
     examples: ClassVar = (example(), example(warmup="5%", decay="50 steps", final_factor=0.1))
 
