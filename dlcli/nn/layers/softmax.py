@@ -1,4 +1,4 @@
-"""Scores made probabilities."""
+"""Scores made probabilities, or their logarithms."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from dlcli.core.options import example
 from dlcli.nn.layer import Layer, Shape, layers
 
 
-@layers.register
-@dataclass(eq=False)
-class Softmax(Layer):
-    """y = exp(x) / sum of exp(x) over axis 1
+def below_top(x: Array, out: Array) -> Array:
+    """x less the largest along axis 1 by its real part: the softmax is the same, and exp cannot overflow."""
+    return np.subtract(x, np.maximum.reduce(x.real, axis=1, keepdims=True), out=out)
 
-    x and y (N, K, *shape).  dx = y * (dy - sum of dy * y over axis 1).
-    CrossEntropyLoss holds a softmax already: this layer is not for a stack that is trained with it.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html with dim=1
-    """
+def normalized(z: Array) -> tuple[Array, Array]:
+    """exp(z) / total, written over z, and total (N, 1, *shape), the sum of exp(z) along axis 1."""
+    np.exp(z, out=z)
+    total = np.add.reduce(z, axis=1, keepdims=True)
+    z /= total
+    return z, total
+
+
+class OfScores(Layer):
+    """What Softmax and LogSoftmax share."""
 
     complex_step: ClassVar[bool] = True
     examples: ClassVar = (example((5,)), example((3, 2, 2)))
@@ -32,11 +37,23 @@ class Softmax(Layer):
             raise ShapeError("got samples of shape (), expected at least one axis of scores")
         return in_shape
 
+    def flops(self) -> int:
+        return 3 * super().flops()
+
+
+@layers.register
+@dataclass(eq=False)
+class Softmax(OfScores):
+    """y = exp(x) / sum of exp(x) over axis 1
+
+    x and y (N, K, *shape).  dx = y * (dy - sum of dy * y over axis 1).
+    CrossEntropyLoss holds a softmax already: this layer is not for a stack that is trained with it.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html with dim=1
+    """
+
     def forward(self, x: Array, training: bool) -> Array:
-        top = np.max(x.real, axis=1, keepdims=True)  # the same for every score, so that exp cannot overflow
-        self.y = np.subtract(x, top, out=self.buffer("y", x.shape))
-        np.exp(self.y, out=self.y)
-        self.y /= np.sum(self.y, axis=1, keepdims=True)
+        self.y, _ = normalized(below_top(x, out=self.buffer("y", x.shape)))
         return self.y
 
     def backward(self, dy: Array) -> Array:
@@ -44,5 +61,24 @@ class Softmax(Layer):
         dy -= np.sum(product, axis=1, keepdims=True)
         return np.multiply(dy, self.y, out=dy)
 
-    def flops(self) -> int:
-        return 3 * super().flops()
+
+@layers.register
+@dataclass(eq=False)
+class LogSoftmax(OfScores):
+    """y = x - log(sum of exp(x) over axis 1)
+
+    x and y (N, K, *shape).  dx = dy - exp(y) * sum of dy over axis 1.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html with dim=1
+    """
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.y = below_top(x, out=self.buffer("y", x.shape))
+        p = np.exp(self.y, out=self.buffer("p", x.shape))
+        self.y -= np.log(np.sum(p, axis=1, keepdims=True))
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        p = np.exp(self.y, out=self.buffer("p", self.y.shape))
+        p *= np.sum(dy, axis=1, keepdims=True)
+        return np.subtract(dy, p, out=dy)

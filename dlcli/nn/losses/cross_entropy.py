@@ -9,6 +9,7 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import Share, example
+from dlcli.nn.layers.softmax import below_top, normalized
 from dlcli.nn.loss import Reduction, losses, scalar
 from dlcli.nn.losses.weighted import WeightedLoss
 
@@ -43,16 +44,14 @@ class CrossEntropyLoss(WeightedLoss):
 
     def forward(self, y_pred: Array, y_true: Array) -> Any:
         logits, targets = self.labelled(y_pred, y_true)
-        self.targets, self.rows = targets, np.arange(len(targets))
+        self.places = np.arange(len(targets)), targets
         self.total = self.divisor(self.count(targets))
-        top = np.maximum.reduce(logits.real, axis=1, keepdims=True)
-        z = np.subtract(logits, top, out=self.buffer("z", logits.shape))
-        chosen = z[self.rows, targets]
-        self.wanted = None if self.weight is None and not self.label_smoothing else self._wanted(z)
+        z = below_top(logits, out=self.buffer("z", logits.shape))
+        chosen = z[self.places]
+        plain = self.weight is None and not self.label_smoothing
+        self.wanted = None if plain else self._wanted(z, targets)
         tilt = z @ self.wanted[1] if self.wanted else None
-        self.p = np.exp(z, out=z)
-        total = np.add.reduce(self.p, axis=1, keepdims=True)
-        self.p /= total
+        self.p, total = normalized(z)
         log_total = np.log(total[:, 0])
         if self.wanted is None:
             return scalar(np.add.reduce(log_total - chosen)) / self.total
@@ -63,17 +62,17 @@ class CrossEntropyLoss(WeightedLoss):
         dz = self.buffer("dz", self.p.shape)
         if self.wanted is None:
             np.divide(self.p, self.total, out=dz)
-            dz[self.rows, self.targets] -= 1 / self.total
+            dz[self.places] -= 1 / self.total
             return dz
         own, rest, mass = self.wanted
         np.multiply(self.p, (mass / self.total)[:, None], out=dz)
         dz -= rest / self.total
-        dz[self.rows, self.targets] -= own / self.total
+        dz[self.places] -= own / self.total
         return dz
 
-    def _wanted(self, z: Array) -> tuple[Array, Array, Array]:
+    def _wanted(self, z: Array, targets: Array) -> tuple[Array, Array, Array]:
         """q in parts: what the class of a sample gets alone (N,), what every class gets (K,), and their sum (N,)."""
         smooth, k = self.label_smoothing, z.shape[1]
         weights = np.broadcast_to(np.asarray(self.factors(z), z.real.dtype), (k,))
-        own, rest = (1 - smooth) * weights[self.targets], smooth / k * weights
+        own, rest = (1 - smooth) * weights[targets], smooth / k * weights
         return own, rest, own + np.add.reduce(rest)

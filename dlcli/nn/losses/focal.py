@@ -9,6 +9,7 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import NonNegative, example
+from dlcli.nn.layers.softmax import below_top, normalized
 from dlcli.nn.loss import Reduction, losses, scalar
 from dlcli.nn.losses.weighted import ClassLoss
 
@@ -43,12 +44,9 @@ class FocalLoss(ClassLoss):
     def forward(self, y_pred: Array, y_true: Array) -> Any:
         logits, targets = self.labelled(y_pred, y_true)
         self.places = np.arange(len(targets)), targets
-        top = np.maximum.reduce(logits.real, axis=1, keepdims=True)
-        z = np.subtract(logits, top, out=self.buffer("z", logits.shape))
+        z = below_top(logits, out=self.buffer("z", logits.shape))
         chosen = z[self.places]
-        self.p = np.exp(z, out=z)
-        total = np.add.reduce(self.p, axis=1, keepdims=True)
-        self.p /= total
+        self.p, total = normalized(z)
         log_p = chosen - np.log(total[:, 0])
         miss = -np.expm1(log_p)  # 1 - p_t, of which subtraction would leave no digits where p_t is almost 1
         share = self.of_targets(logits, targets) * miss**self.gamma / self.divisor(len(targets))

@@ -9,22 +9,19 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import Count, example
+from dlcli.nn.layers.softmax import below_top, normalized
 from dlcli.training.metric import Metric, metrics, ratio
 
 
 def centred(scores: Array) -> Array:
     """Scores (N, K) in float64 less the largest of their row, so that `exp` does not overflow."""
     z = scores.astype(np.float64)
-    z -= z.max(axis=1, keepdims=True)
-    return z
+    return below_top(z, out=z)
 
 
 def softmax(scores: Array) -> Array:
     """The probabilities (N, K) of the classes in float64."""
-    p = centred(scores)
-    np.exp(p, out=p)
-    p /= p.sum(axis=1, keepdims=True)
-    return p
+    return normalized(centred(scores))[0]
 
 
 @metrics.register
