@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from itertools import product
 from typing import Any
 
@@ -14,9 +15,10 @@ from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.nn.layer import Layer, layers
 from dlcli.nn.layers.avg_pool2d import AvgPool2d
 from dlcli.nn.layers.batch_norm import BatchNorm1d, BatchNorm2d
+from dlcli.nn.layers.conv2d import Conv2d
 from dlcli.nn.layers.flatten import Flatten
 from dlcli.nn.layers.gelu import erfc
-from dlcli.nn.layers.global_pool2d import GlobalAvgPool2d
+from dlcli.nn.layers.global_pool2d import AdaptiveAvgPool2d, GlobalAvgPool2d
 from dlcli.nn.layers.group_norm import GroupNorm
 from dlcli.nn.layers.layer_norm import LayerNorm
 from dlcli.nn.layers.linear import Linear
@@ -231,6 +233,24 @@ def test_wrong_shapes_are_named_with_the_way_out(layer: Layer, shape: tuple[int,
     with pytest.raises(ConfigError) as caught:
         layer.setup(shape)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        AdaptiveAvgPool2d(10**6),
+        AvgPool2d([10**6, 1], padding=[10**6 // 2, 0]),
+        Conv2d(None, 10**6, 3),
+        MaxPool2d([10**6, 1], padding=[10**6 // 2, 0]),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_setup_takes_no_memory_whatever_the_sizes(layer: Layer) -> None:
+    tracemalloc.start()
+    layer.setup((1, 8, 8))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000
 
 
 @pytest.mark.parametrize("name", names("layers"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, images, pixels
 
 
+@lru_cache
 def averages(size: int, parts: int) -> Array:
     """The matrix (parts, size) that takes a line of numbers to the means of `parts` even stretches, rounded outwards.
 
@@ -43,12 +45,11 @@ class AdaptiveAvgPool2d(Layer):
     examples: ClassVar = (example((2, 5, 4), output_size=2), example((2, 3, 7), output_size=[1, 3]))
 
     def setup(self, in_shape: Shape) -> Shape:
-        channels, *image = image_shape(in_shape)
-        size = pair(self.output_size)
-        self.down, self.across = (averages(n, parts) for n, parts in zip(image, size, strict=True))
-        return (channels, *size)
+        return (image_shape(in_shape)[0], *pair(self.output_size))
 
     def forward(self, x: Array, training: bool) -> Array:
+        down, across = pair(self.output_size)
+        self.down, self.across = averages(x.shape[2], down), averages(x.shape[3], across)
         return self._product("y", self.down, x, self.across)
 
     def backward(self, dy: Array) -> Array:

@@ -45,7 +45,7 @@ class MaxPool2d(Pool2d):
     def prepare(self, merged: Shape, y: Shape) -> None:
         shapes = ((DOWN, y), (ACROSS, merged))
         self.wins = [
-            self.buffer(f"wins{axis}", (shape[0], len(self.places[axis]) - 1, *shape[1:]), bool)
+            self.buffer(f"wins{axis}", (shape[0], self.windows.kernel[axis] - 1, *shape[1:]), bool)
             for axis, shape in shapes
         ]
         self.spare = [None if self.tiled[axis] else self.buffer(f"spare{axis}", shape) for axis, shape in shapes]

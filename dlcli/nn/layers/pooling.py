@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,10 +61,6 @@ class Pool2d(Layer):
         ]
         self.windows = Windows((image[0], image[1]), kernel, stride, dilation, (sides[0], sides[1]))
         self.counts = self.windows.count()
-        self.places = [
-            [slice(k * d, k * d + (n - 1) * s + 1, s) for k in range(size)]
-            for size, n, s, d in zip(kernel, self.counts, stride, dilation, strict=True)
-        ]
         padded = self.windows.padded
         self.tiled = [
             (stride[i], dilation[i], self.counts[i] * stride[i]) == (kernel[i], 1, padded[i]) for i in (DOWN, ACROSS)
@@ -134,7 +130,13 @@ class Pool2d(Layer):
         return room
 
     def _across(self, images: Array) -> list[Array]:
-        return [images[:, :, columns] for columns in self.places[ACROSS]]
+        return [images[:, :, columns] for columns in self._places(ACROSS)]
 
     def _down(self, images: Array) -> list[Array]:
-        return [images[:, rows] for rows in self.places[DOWN]]
+        return [images[:, rows] for rows in self._places(DOWN)]
+
+    def _places(self, axis: int) -> Iterator[slice]:
+        """The first place of all windows along an axis, the second, ..."""
+        n, stride, dilation = self.counts[axis], self.windows.stride[axis], self.windows.dilation[axis]
+        for first in range(0, self.windows.kernel[axis] * dilation, dilation):
+            yield slice(first, first + (n - 1) * stride + 1, stride)
