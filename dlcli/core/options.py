@@ -61,6 +61,10 @@ class Length:
         return f"{number} {self.unit}" + ("" if self.value == 1 else "s")
 
 
+Period = Annotated[Length, Gt(0)]
+"""A length after which something happens again, or has fallen by a factor."""
+
+
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """Both numbers of a `Pair` or `Padding`, of which one may stand for both."""
     return (value, value) if isinstance(value, int) else value

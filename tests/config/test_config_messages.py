@@ -121,6 +121,12 @@ MESSAGES = [
         "epochs' or '10%'",
     ),
     (
+        "metrics: [accuracy]",
+        "schedule: {CosineAnnealingWarmRestarts: {T_0: 0 steps}}",
+        "c.yaml:14:47: schedule.CosineAnnealingWarmRestarts.T_0: got '0 steps' (string), expected a length > 0 with "
+        "its unit, such as '500 steps', '3 epochs' or '10%'",
+    ),
+    (
         "epochs: 5",
         "epochs: 5\n  checkpoint: {every: 0 epochs}",
         "c.yaml:17:23: train.checkpoint.every: got '0 epochs' (string), expected a length > 0 with its unit, such "

@@ -120,6 +120,11 @@ def test_truncated_normal_refuses_bounds_that_reject_nearly_everything(options: 
         build("initializers", "trunc_normal", options)
 
 
+def test_uniform_refuses_bounds_in_the_wrong_order() -> None:
+    with pytest.raises(ConfigError, match=r"got a = 1 and b = 0, expected a <= b"):
+        build("initializers", "uniform", {"a": 1.0, "b": 0.0})
+
+
 def test_lecun_normal_has_the_variance_of_its_fan_and_is_cut() -> None:
     values, std = draw(build("initializers", "lecun_normal", {})), 1 / math.sqrt(300)
     assert values.mean() == pytest.approx(0, abs=5 * std / math.sqrt(values.size))

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.core.errors import ConfigError
 from dlcli.core.options import NonNegative, example
 from dlcli.nn.initializer import Initializer, initializers
 
@@ -43,6 +44,10 @@ class Uniform(Initializer):
 
     a: float = 0.0
     b: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.a > self.b:
+            raise ConfigError(f"got a = {self.a:g} and b = {self.b:g}, expected a <= b")
 
     def draw(self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
         return self.a + (self.b - self.a) * rng.random(shape)

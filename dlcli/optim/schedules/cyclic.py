@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from annotated_types import Gt
-
-from dlcli.core.options import Length, NonNegative, Positive, example
+from dlcli.core.options import Length, NonNegative, Period, Positive, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
@@ -27,8 +25,8 @@ class CyclicLR(Schedule):
     """
 
     base_lr: NonNegative
-    step_size_up: Annotated[Length, Gt(0)] = Length(10, "%")
-    step_size_down: Annotated[Length, Gt(0)] | None = None
+    step_size_up: Period = Length(10, "%")
+    step_size_down: Period | None = None
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: Positive = 1.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlcli.core.options import Length, Positive, example
+from dlcli.core.options import Length, Period, Positive, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
@@ -21,7 +21,7 @@ class ExponentialLR(Schedule):
     """
 
     gamma: Positive
-    decay_steps: Length = Length(1, "epoch")
+    decay_steps: Period = Length(1, "epoch")
 
     examples: ClassVar = (example(gamma=0.9), example(gamma=0.98, decay_steps="1 step"))
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlcli.core.options import Length, NonNegative, example
+from dlcli.core.options import Length, NonNegative, Period, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
@@ -22,7 +22,7 @@ class InverseTimeDecay(Schedule):
     """
 
     decay_rate: NonNegative = 1.0
-    decay_steps: Length = Length(1, "epoch")
+    decay_steps: Period = Length(1, "epoch")
 
     examples: ClassVar = (example(), example(decay_rate=0.5, decay_steps="10 steps"))
 
@@ -41,7 +41,7 @@ class InverseSqrt(Schedule):
     Source: Vaswani et al. 2017, "Attention is all you need", https://arxiv.org/abs/1706.03762, section 5.3
     """
 
-    timescale: Length = Length(10, "%")
+    timescale: Period = Length(10, "%")
 
     examples: ClassVar = (example(), example(timescale="20 steps"))
 

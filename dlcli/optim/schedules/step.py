@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from annotated_types import Gt
-
-from dlcli.core.options import Length, Positive, example
+from dlcli.core.options import Period, Positive, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
@@ -19,7 +17,7 @@ class StepLR(Schedule):
     Source: torch.optim.lr_scheduler.StepLR
     """
 
-    step_size: Annotated[Length, Gt(0)]
+    step_size: Period
     gamma: Positive = 0.1
 
     examples: ClassVar = (example(step_size="10 steps"), example(step_size="1 epoch", gamma=0.5))

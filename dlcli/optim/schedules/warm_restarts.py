@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlcli.core.options import Count, Length, NonNegative, example
+from dlcli.core.options import Count, NonNegative, Period, example
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
@@ -21,7 +21,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     https://arxiv.org/abs/1608.03983; torch.optim.lr_scheduler.CosineAnnealingWarmRestarts
     """
 
-    T_0: Length
+    T_0: Period
     T_mult: Count = 1
     eta_min: NonNegative = 0.0
 
