@@ -70,7 +70,7 @@ def _report(
     overrides: list[str],
     seed: int,
     threshold: float,
-    runs: object,
+    runs: Path | None,
 ) -> Report:
     from dlcli.cli.inspect import configured
     from dlcli.experiment import gradcheck as engine
@@ -86,7 +86,7 @@ def _report(
     except CheckpointError as error:
         from dlcli.runs import all_runs
 
-        if target is not None or all_runs(common.parent_of(runs)):  # type: ignore[arg-type]
+        if target is not None or all_runs(common.parent_of(runs)):
             raise
         show.note(f"{error.problems[0].split(';')[0]}: checking every registered layer and loss")
         load_components(code, show.note)

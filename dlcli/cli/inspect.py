@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import bytes_text, table
 from dlcli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlcli.config.schema import Config
+    from dlcli.data.dataset import DataInfo
 
 
 def check(
@@ -93,7 +97,7 @@ def summary(
         show.next_("train", target, changes=set_, code=code)
 
 
-def configured(target: str | None, overrides: list[str], code: list[str], runs: Any) -> tuple[Any, Any]:
+def configured(target: str | None, overrides: list[str], code: list[str], runs: Path | None) -> tuple[Config, DataInfo]:
     """The config and data facts of a config file, a run or a checkpoint; by default of the newest run."""
     from dlcli.config.doctor import diagnose
     from dlcli.experiment.plugins import load_components, require_code

@@ -71,10 +71,10 @@ def figure(name: str, value: float | None) -> str:
 
 def is_share(name: str) -> bool:
     """Whether a figure such as `val.accuracy` is a share of samples."""
-    from dlcli.training.metrics import metrics
+    from dlcli.training.metrics import metric_of
 
-    last = name.rpartition(".")[2]
-    return last in metrics and metrics.get(last).proportion
+    metric = metric_of(name)
+    return metric is not None and metric.proportion
 
 
 def training_summary(run: Run, result: dict[str, Any], early: bool, code: Sequence[str] | None) -> None:

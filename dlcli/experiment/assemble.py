@@ -22,7 +22,7 @@ from dlcli.training.ema import Ema
 from dlcli.training.evaluate import Evaluation, Evaluator
 from dlcli.training.layerwise import Layerwise
 from dlcli.training.loop import EpochDone, Plan, Trainer
-from dlcli.training.metrics import Metric
+from dlcli.training.metrics import Metric, better
 from dlcli.training.stopping import Monitor
 
 MEANS = {"loss", "grad_norm"}
@@ -153,7 +153,7 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
     stopping = train.early_stopping
     monitor = Monitor(
         str(train.monitor),
-        better(str(train.monitor), metrics),
+        better(str(train.monitor)),
         stopping.patience.steps(trainer.span.steps, trainer.per_epoch) if stopping else None,
         stopping.min_delta if stopping else 0.0,
     )
@@ -164,12 +164,6 @@ def augmenter(config: Config, normalizer: Normalizer) -> Augmenter | None:
     """What varies the training samples of a config, where it names any augmentation."""
     parts = [component.build() for component in config.data.augment]
     return Augmenter(parts, config.seed, Scale(normalizer.mean, normalizer.std), config.dtype) if parts else None
-
-
-def better(figure: str, metrics: Mapping[str, Metric]) -> str:
-    """Whether `max` or `min` of a figure such as `val.accuracy` is the better."""
-    name = figure.split(".", 1)[1]
-    return metrics[name].better if name in metrics else "min"
 
 
 def figures(evaluation: Evaluation, split: str) -> dict[str, float]:

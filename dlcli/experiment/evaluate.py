@@ -48,7 +48,7 @@ def restore(opened: Opened) -> tuple[Network, Normalizer]:
 
 def reported(config: Config, classes: int | None) -> dict[str, Metric]:
     """The metrics by name that give a number: those of the config, then what is always measured."""
-    found = {name: metric for name, metric in build_metrics(config).items() if metric.scalar}
+    found = build_metrics(config)
     for name in OF_CLASSES if classes else OF_VALUES:
         if name not in found and not (name == "top_k_accuracy" and classes == 2):
             options = {"k": MANY if classes and classes > MANY else 2} if name == "top_k_accuracy" else {}

@@ -17,7 +17,7 @@ from dlcli.core.registry import Registry
 from dlcli.experiment.session import Note
 from dlcli.runs import Run
 from dlcli.training import checkpoint
-from dlcli.training.metrics import metrics
+from dlcli.training.metrics import better
 
 T = TypeVar("T")
 
@@ -137,14 +137,8 @@ def _best(run: Run, epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
     values = [(row[metric], row["step"]) for row in epochs if row.get(metric) is not None]
     if not values:
         return None
-    value, step = (max if _highest_is_best(metric) else min)(values, key=lambda pair: pair[0])
+    value, step = (max if better(metric) == "max" else min)(values, key=lambda pair: pair[0])
     return {"metric": metric, "value": value, "step": step}
-
-
-def _highest_is_best(figure: str) -> bool:
-    """Whether more of a figure such as `val.accuracy` is better; of a loss, less is."""
-    name = figure.partition(".")[2]
-    return name in metrics and metrics.get(name).better == "max"
 
 
 def _config(run: Run) -> dict[str, Any]:
@@ -187,9 +181,9 @@ def _sorted(rows: list[Row], key: str) -> list[Row]:
         raise UsageError(f"--sort: no run has {quote(key)}; {suggest(key, names)}")
     have, have_not = [r for r in rows if value(r) is not None], [r for r in rows if value(r) is None]
     figure = have[0].best["metric"] if key == "best" and have and have[0].best else key
-    descending = _highest_is_best(str(figure))
     numbers = all(isinstance(value(r), (int, float)) for r in have)
-    return sorted(have, key=value if numbers else lambda r: str(value(r)), reverse=descending) + have_not
+    order = value if numbers else lambda row: str(value(row))
+    return sorted(have, key=order, reverse=better(str(figure)) == "max") + have_not
 
 
 def _without_components(key: str) -> str:

@@ -153,7 +153,7 @@ class Trainer:
         if self.summed is None:
             total, count, samples = self._pass(next(batches))
         else:
-            total, count, samples = self._accumulate(islice(batches, self.plan.accumulate))
+            total, count, samples = self._accumulate(islice(batches, self.plan.accumulate), self.summed)
         loss = total / (count or 1)
         layerwise = self.layerwise if self.layerwise is not None and self.layerwise.begin(s.step + 1) else None
         norm = self._clip(loss, lr)
@@ -183,11 +183,8 @@ class Trainer:
         s.batch += 1
         return *self.loss.sums(loss, y), len(y)
 
-    def _accumulate(self, batches: Iterator[Pair]) -> tuple[float, float, int]:
-        """The same over several batches, with the gradient that they would have as one."""
-        summed = self.summed
-        if summed is None:
-            raise ValueError("a plan without accumulation")
+    def _accumulate(self, batches: Iterator[Pair], summed: Array) -> tuple[float, float, int]:
+        """The same over several batches, with the gradient that they would have as one; `summed` is room for it."""
         summed[:] = 0
         total, count, samples = 0.0, 0.0, 0
         for batch in batches:

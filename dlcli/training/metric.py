@@ -45,6 +45,18 @@ class Metric(metaclass=Checked):
 metrics.base = Metric
 
 
+def metric_of(figure: str) -> type[Metric] | None:
+    """The metric of a figure such as `val.accuracy` or `accuracy`; None for a loss, and whatever is no metric."""
+    name = figure.partition(".")[2] or figure
+    return metrics.get(name) if name in metrics else None
+
+
+def better(figure: str) -> str:
+    """Whether `max` or `min` of a figure such as `val.accuracy` is the better; of a loss, less is."""
+    metric = metric_of(figure)
+    return metric.better if metric is not None else "min"
+
+
 def ratio(a: float, b: float) -> float:
     """a / b, NaN where b is 0."""
     return a / b if b else math.nan
