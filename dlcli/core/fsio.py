@@ -172,9 +172,12 @@ def write_atomic(path: Path, data: bytes, survives: str = "") -> None:
 
     A temporary file beside it is written, forced to disk and renamed, and the directory forced to disk.
     On failure the temporary file is gone and OutputError says why; `survives` ends its message. A failed fsync is not
-    retried: the system may have dropped the data that it could not write.
+    retried: the system may have dropped the data that it could not write. A device or a pipe is refused, since renaming
+    over /dev/stdout would take it from the whole machine.
     """
     with reporting(path, survives, len(data)):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise OSError("not a regular file")
         temp = temporary(path.parent)
         fd = open_excl(temp)
         try:

@@ -112,6 +112,17 @@ def test_paths_that_cannot_be_written(tmp_path: Path, path: str, reason: str) ->
     assert len(caught.value.lines()[0]) <= 400
 
 
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        assert str(failure_of(path, b"x")) == f"{path}: cannot write: not a regular file"
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert names(tmp_path) == ["link", "pipe"]
+
+
 def test_a_directory_is_claimed_by_exactly_one(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(fsio.claim_dir, [tmp_path / "run"] * 50))
