@@ -14,6 +14,7 @@ from annotated_types import Len
 from dlcli.config.components import Component
 from dlcli.config.yamlfile import Document, Mark, Path, dotted
 from dlcli.core import annotations as ann
+from dlcli.core import values
 from dlcli.core.blame import refusal
 from dlcli.core.errors import ConfigError, quote, suggest
 from dlcli.core.options import MISSING, Option, options
@@ -93,7 +94,7 @@ class Reader:
         """`value` as `annotation` has it, or INVALID."""
         if ann.is_plain(annotation):
             try:
-                return ann.plain(annotation, value)
+                return values.plain(annotation, value)
             except ValueError:
                 return self.wrong(annotation, value, path)
         alternatives = [a for a in ann.members(annotation) if a is not type(None)]
@@ -114,7 +115,7 @@ class Reader:
             return isinstance(value, str) or (isinstance(only, str) and bool(get_close_matches(only, registry, n=1)))
         if ann.is_length(annotation) or ann.is_plain(annotation):
             try:
-                (ann.length if ann.is_length(annotation) else ann.plain)(annotation, value)
+                (values.length if ann.is_length(annotation) else values.plain)(annotation, value)
             except ValueError:
                 return False
             return True
@@ -126,7 +127,7 @@ class Reader:
             return self.value(annotation, value, path)
         if ann.is_length(annotation):
             try:
-                return ann.length(annotation, value)
+                return values.length(annotation, value)
             except ValueError:
                 return self.wrong(annotation, value, path)
         registry, cls = ann.kind(annotation), ann.section(annotation)
@@ -187,7 +188,7 @@ class Reader:
         if isinstance(option.default, str) and not ann.is_plain(option.type):
             return self.value(option.type, option.default, path)
         if type(option.default) is int and ann.is_plain(option.type):
-            return ann.plain(option.type, option.default)
+            return values.plain(option.type, option.default)
         return option.default
 
     def component(self, registry: Registry[Any], value: Any, path: Path) -> Any:

@@ -7,10 +7,10 @@ from abc import ABCMeta
 from functools import cache
 from typing import Any, NamedTuple
 
-from dlcli.core.annotations import checked
 from dlcli.core.errors import ConfigError
 from dlcli.core.options import MISSING, Option, options
 from dlcli.core.registry import Registry
+from dlcli.core.values import checked
 
 
 class Constructor(NamedTuple):

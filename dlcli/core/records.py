@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from dlcli.core.annotations import plain
 from dlcli.core.errors import CheckpointError, quote
+from dlcli.core.values import plain
 
 Figure = float | None
 Seconds = Annotated[float, Ge(0)]

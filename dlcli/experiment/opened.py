@@ -14,8 +14,8 @@ from dlcli import runs
 from dlcli.config.load import parse_config
 from dlcli.config.schema import Config
 from dlcli.core import fsio
-from dlcli.core.annotations import plain
 from dlcli.core.errors import CheckpointError, ConfigError, UsageError, quote
+from dlcli.core.values import plain
 from dlcli.data.dataset import DataInfo
 from dlcli.data.inputs import is_input
 from dlcli.experiment.plugins import load_components, require_code

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.core.annotations import checked
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, DivergedError, ShapeError, quote
 from dlcli.core.options import Count
+from dlcli.core.values import checked
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
 from dlcli.nn.losses.cross_entropy import CrossEntropyLoss

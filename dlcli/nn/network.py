@@ -9,11 +9,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from dlcli.core.annotations import checked
 from dlcli.core.arena import Arena, Array, Views
 from dlcli.core.errors import ConfigError, ShapeError, quote
 from dlcli.core.options import Count
 from dlcli.core.rng import Draws, Seed
+from dlcli.core.values import checked
 from dlcli.core.workers import Workers
 from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.sequential import Part, Sequential

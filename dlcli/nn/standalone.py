@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlcli.core.annotations import checked
 from dlcli.core.arena import Array, Views
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.rng import Draws, Seed, stream
+from dlcli.core.values import checked
 from dlcli.nn.initializers import as_mapping
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from registered import names
 
-from dlcli.core.annotations import bounds, plain
+from dlcli.core.annotations import bounds
 from dlcli.core.options import MISSING, Count, Decay, Length, Padding, Pair, Positive, example, optional, options, pair
 from dlcli.core.registry import Registry
+from dlcli.core.values import plain
 from dlcli.nn.layer import layers
 
 
@@ -80,10 +81,14 @@ def test_an_adapted_class_has_its_own_options_and_the_common_ones() -> None:
     finally:
         del Registry.all["things of this test"]
     assert [o.name for o in found if not o.common] == ["by"]
-    assert {"name", "trainable", "lr_mult", "weight_decay_mult", "init", "constraint"} == {o.name for o in found if o.common}
+    assert {"name", "trainable", "lr_mult", "weight_decay_mult", "init", "constraint"} == {
+        o.name for o in found if o.common
+    }
 
 
-@pytest.mark.parametrize("plural", ["layers", "losses", "optimizers", "schedules", "initializers", "constraints", "metrics"])
+@pytest.mark.parametrize(
+    "plural", ["layers", "losses", "optimizers", "schedules", "initializers", "constraints", "metrics"]
+)
 def test_every_builtin_option_has_a_type(plural: str) -> None:
     registry = Registry.all[plural]
     for name in names(plural):

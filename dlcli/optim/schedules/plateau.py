@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Lt
 
-from dlcli.core.annotations import plain
 from dlcli.core.errors import quote
 from dlcli.core.options import Natural, NonNegative, example
+from dlcli.core.values import plain
 from dlcli.optim.schedule import Schedule, Span, schedules
 
 
