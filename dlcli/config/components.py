@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlcli.config.yamlfile import Path
+from dlcli.config.document import Path
 from dlcli.core.options import Length, options
 from dlcli.core.registry import Registry
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dlcli.config.components import Component
+from dlcli.config.document import Mark, Path, dotted, fail
 from dlcli.config.schema import Config
-from dlcli.config.yamlfile import Mark, Path, dotted, fail
 from dlcli.data.dataset import DataInfo
 from dlcli.nn.layer import Shape
 

@@ -9,11 +9,11 @@ from typing import Any
 from dlcli.config.advice import advise
 from dlcli.config.components import Component, below
 from dlcli.config.diagnosis import Diagnosis, LayerShape
+from dlcli.config.document import dotted
 from dlcli.config.memory import check_memory
 from dlcli.config.output import check_output
 from dlcli.config.schema import NAME, NAME_WORDS, Config
 from dlcli.config.targets import only_task, wanted_targets
-from dlcli.config.yamlfile import dotted
 from dlcli.core.blame import refusal
 from dlcli.core.errors import ConfigError, ShapeError, quote, suggest
 from dlcli.core.options import Length

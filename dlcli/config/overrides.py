@@ -7,9 +7,10 @@ from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
+from dlcli.config.document import Document, Mark, Path
 from dlcli.config.reader import component_options, section_options
 from dlcli.config.schema import Config, Data, Train
-from dlcli.config.yamlfile import MAX_DEPTH, Document, Mark, Path, parse
+from dlcli.config.yamlfile import MAX_DEPTH, parse
 from dlcli.core import annotations as ann
 from dlcli.core.errors import MAX_VALUE, ConfigError, UsageError, quote, suggest
 from dlcli.core.options import Option

@@ -12,7 +12,7 @@ from typing import Any
 from annotated_types import Len
 
 from dlcli.config.components import Component
-from dlcli.config.yamlfile import Document, Mark, Path, dotted
+from dlcli.config.document import Document, Mark, Path, dotted
 from dlcli.core import annotations as ann
 from dlcli.core import values
 from dlcli.core.blame import refusal

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Len, Lt
 
 from dlcli.config.components import Component, resolved
+from dlcli.config.document import Document, fail
 from dlcli.config.reader import INVALID, Reader
-from dlcli.config.yamlfile import Document, fail
 from dlcli.core.annotations import SECONDS, Kind
 from dlcli.core.errors import quote
 from dlcli.core.options import Count, Decay, Length, NonNegative, Positive

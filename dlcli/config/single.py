@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dlcli.config.components import Component
+from dlcli.config.document import Document, fail
 from dlcli.config.reader import Reader
-from dlcli.config.yamlfile import Document, fail, parse
+from dlcli.config.yamlfile import parse
 from dlcli.core.registry import Registry
 
 

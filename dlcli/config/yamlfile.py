@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from yaml.composer import Composer
@@ -22,15 +21,11 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 from yaml.tokens import DirectiveToken
 
-from dlcli.core.errors import MAX_VALUE, ConfigError, escape, quote
-
-Path = tuple[str | int, ...]
-"""Keys and list positions from the top of a document to a value."""
+from dlcli.config.document import Document, Mark, Path, dotted, fail
+from dlcli.core.errors import ConfigError, quote
 
 MAX_DEPTH = 32
 MAX_NODES = 20_000
-MAX_PROBLEMS = 20
-"""The most problems that one error lists."""
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
@@ -64,42 +59,6 @@ _PLAINER = (
     ("but found another document", "", "a second document starts here; a config is one document"),
 )
 """What the parser says (two parts), and what that means to the author of a config."""
-
-
-def dotted(path: Path) -> str:
-    """A path as messages write it: `model.2.Linear.out_features`."""
-    return ".".join(escape(str(part))[:MAX_VALUE] or "''" for part in path)
-
-
-class Mark(NamedTuple):
-    """Where something stands, ordered by line; `raw` is a scalar's own text."""
-
-    line: int
-    column: int
-    text: str
-    raw: str | None = None
-
-
-@dataclass
-class Document:
-    """A loaded document: plain Python values, and the mark of every value and key by its path."""
-
-    value: Any
-    source: str
-    marks: dict[Path, Mark] = field(default_factory=dict)
-    keys: dict[Path, Mark] = field(default_factory=dict)
-
-    def mark(self, path: Path, key: bool = False) -> Mark:
-        """The mark of the value at `path` (or of its key), else that of the nearest value around it."""
-        if key and path in self.keys:
-            return self.keys[path]
-        while path and path not in self.marks:
-            path = path[:-1]
-        return self.marks.get(path, Mark(0, 0, self.source))
-
-    def where(self, path: Path, key: bool = False) -> str:
-        """`FILE:LINE:COL` of `mark(path, key)`."""
-        return self.mark(path, key).text
 
 
 def scalar(text: str) -> Any:
@@ -247,11 +206,3 @@ def parse(text: str, source: str) -> Document:
         loader.problem(loader.get_mark(), "an escape in a quoted text names no character")
     fail(loader.problems)
     return loader.document
-
-
-def fail(problems: list[tuple[Mark, str]]) -> None:
-    """Raise ConfigError with all `problems` in the order of their lines, the first `MAX_PROBLEMS`; return if none."""
-    if problems:
-        lines = [f"{mark.text}: {message}" for mark, message in sorted(problems, key=lambda p: p[0][:2])]
-        more = len(lines) - MAX_PROBLEMS
-        raise ConfigError(*lines[:MAX_PROBLEMS], *([f"and {more} more problems like these"] if more > 0 else []))

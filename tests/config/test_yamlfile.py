@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from dlcli.config.document import MAX_PROBLEMS
 from dlcli.config.resolved import flow
-from dlcli.config.yamlfile import FORBIDDEN, MAX_PROBLEMS, parse
+from dlcli.config.yamlfile import FORBIDDEN, parse
 from dlcli.core.errors import ConfigError
 
 ACCEPTED = [

@@ -162,5 +162,5 @@ def test_pairs_are_one_number_or_two() -> None:
         assert pair(plain(Pair, given)) == wanted
     assert pair(plain(Padding, 0)) == (0, 0)
     for wrong in (0, [1, 0], [1, 2, 3], 2.0, True, "2"):
-        with pytest.raises(ValueError, match="^an integer >= 1 or a list of 2 of them$"):
+        with pytest.raises(ValueError, match=r"^an integer >= 1 or a list of 2 of them$"):
             plain(Pair, wrong)
