@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dlcli.core import fsio
+from dlcli.core.appendfile import AppendFile
 from dlcli.core.errors import CheckpointError, quote
 
 MAX_SIZE = 2**30
@@ -30,7 +31,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         data = _content(path)
-        self._file = fsio.AppendFile(path)
+        self._file = AppendFile(path)
         self.lines = data.count(b"\n")
         whole = data.rfind(b"\n") + 1
         if whole < len(data):

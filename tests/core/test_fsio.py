@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.core import faults, fsio
+from dlcli.core.appendfile import AppendFile
 from dlcli.core.errors import OutputError
 
 ERRNOS = ("ENOSPC", "EIO", "EACCES", "EROFS", "EDQUOT", "EMFILE")
@@ -142,7 +143,7 @@ def test_make_dirs(tmp_path: Path) -> None:
 
 def test_lines_are_appended_whole(tmp_path: Path) -> None:
     path = tmp_path / "lines"
-    with fsio.AppendFile(path) as one, fsio.AppendFile(path) as two:
+    with AppendFile(path) as one, AppendFile(path) as two:
         for i in range(50):
             one.append_line(b"one %d" % i)
             two.append_line(b"two %d" % i)
