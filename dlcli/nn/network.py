@@ -130,7 +130,8 @@ class Network:
     def forward(self, x: Array, training: bool = False) -> Array:
         """The outputs (N, *out_shape) of a batch x (N, *in_shape); the array is reused at the next call.
 
-        x may have any real type and is taken in the network's. Raises ShapeError where it does not fit or is empty.
+        x may have any real type and is taken in the network's. Raises ShapeError where it does not fit or is empty, and
+        ConfigError where the layers have gone into another network.
         """
         x = np.asarray(x)
         if x.shape[1:] != self.in_shape or not x.size:
@@ -140,6 +141,8 @@ class Network:
             if not np.can_cast(x.dtype, self.arena.dtype, "same_kind"):
                 raise ShapeError(f"network: got x of type {x.dtype}, expected numbers that fit {self.arena.dtype}")
             x = x.astype(self.arena.dtype)
+        if any(layer.draws is not self.draws for layer in self.layers):
+            raise ConfigError("network: another network was made of its layers since; make new layers for each")
         self._rows = len(x)
         return self.root.forward(x, training)
 

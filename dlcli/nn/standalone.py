@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,26 +97,53 @@ def _backward(inner: Callable[..., Array | None]) -> Callable[..., Array | None]
     return backward
 
 
+def _moved(layer: Layer, shape: Shape) -> None:
+    """Set a layer up for batches of another shape with its parameters and state; as it was where it cannot take it."""
+    inside, known = list(_inside(layer)), layer.in_shape
+    before, states = _declared(inside), [part.state for part in inside]
+    try:
+        layer.setup(shape[1:])
+        if before != _declared(inside):
+            name = type(layer).__name__
+            raise ShapeError(f"{name}: got x of shape {shape}, which needs other parameters; make a new layer")
+    except Exception:
+        layer.setup(known)
+        raise
+    finally:
+        for part, state in zip(inside, states, strict=True):
+            part.state = state
+
+
+def _inside(layer: Layer) -> Iterator[Layer]:
+    """A layer and all below it."""
+    yield layer
+    for child in layer.children().values():
+        yield from _inside(child)
+
+
+def _declared(layers: list[Layer]) -> list[tuple[str, Shape]]:
+    """The names and shapes of the parameters of layers."""
+    return [s[:2] for layer in layers for s in layer.specs]
+
+
 def _prepared(layer: Layer, x: Any, training: bool) -> Array:
     """x as a copy in float64 at least, and the layer ready for its shape: parameters at the first call."""
     x = np.asarray(x)
-    x = x.astype(np.result_type(x.dtype, np.float64))
-    layer.dtype = x.dtype
     name = type(layer).__name__
     if x.ndim < 2 or not x.size:
         raise ShapeError(f"{name}: got x of shape {x.shape}, expected a batch (N, ...) with N >= 1")
-    if layer.rows is None or layer.in_shape != x.shape[1:]:
-        before, state = [s[:2] for s in layer.specs], layer.state
+    if x.dtype.kind not in "buifc":
+        raise ShapeError(f"{name}: got x of type {x.dtype}, expected numbers")
+    x = x.astype(np.result_type(x.dtype, np.float64))
+    layer.dtype = x.dtype
+    if layer.rows is None:
         layer.setup(x.shape[1:])
-        if layer.rows is None:
-            layer.params = Views({s.name: np.zeros(s.shape) for s in layer.specs})
-            layer.grads = Views({s.name: np.zeros(s.shape) for s in layer.specs})
-            layer.draws, layer.index = Draws(_seed), next(_made)
-            layer.reset(_seed, "standalone", layer.index)
-        elif before != [s[:2] for s in layer.specs]:
-            raise ShapeError(f"{name}: got x of shape {x.shape}, which needs other parameters; make a new layer")
-        else:
-            layer.state = state
+        layer.params = Views({s.name: np.zeros(s.shape) for s in layer.specs})
+        layer.grads = Views({s.name: np.zeros(s.shape) for s in layer.specs})
+        layer.draws, layer.index = Draws(_seed), next(_made)
+        layer.reset(_seed, "standalone", layer.index)
+    elif layer.in_shape != x.shape[1:]:
+        _moved(layer, x.shape)
     if training:
         layer.draws.step += 1
     return x

@@ -29,6 +29,14 @@ def test_the_batch_has_the_declared_shape(shape):
         Network([Linear(2, 3)], (2,)).forward(np.ones(shape, np.float32))
 
 
+def test_layers_that_went_into_another_network_are_missed():
+    layers = [Linear(2, 3), ReLU()]
+    first, second = Network(layers, (2,), seed=1), Network(layers, (2,), seed=2)
+    with pytest.raises(ConfigError, match=r"^network: another network was made of its layers since; make new"):
+        first.forward(np.ones((4, 2), np.float32))
+    assert second.forward(np.ones((4, 2), np.float32)).shape == (4, 3)
+
+
 def test_unknown_parameter_names_those_that_exist():
     network = Network([Linear(2, 3)], (2,))
     with pytest.raises(KeyError, match=r"no array named '0.wieght'; there are 0.weight, 0.bias"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from registered import of, rows
 
 from dlcli.core.errors import ShapeError
+from dlcli.nn.layers.batch_norm import BatchNorm2d
 from dlcli.nn.layers.dropout import Dropout
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
@@ -80,6 +82,22 @@ def test_what_is_no_batch_is_refused(name: str, example: Any, x: Any) -> None:
 
 
 @each_layer
+def test_what_are_no_numbers_is_refused(name: str, example: Any) -> None:
+    with pytest.raises(ShapeError, match=rf"^{name}: got x of type <U1, expected numbers$"):
+        of("layers", name, example).forward(np.full((2, *example.shape), "a"))
+
+
+@each_layer
+def test_a_refused_batch_changes_nothing(name: str, example: Any) -> None:
+    layer, x = of("layers", name, example), batch(example.shape)
+    y = layer.forward(x)
+    for shape in ((2,), (7, 2), (9, 3, 5), (2, 2, 2, 2), (5, 1, 1, 1, 1)):
+        with suppress(ShapeError):
+            layer.forward(np.ones((2, *shape)))
+    np.testing.assert_array_equal(layer.forward(x), y)
+
+
+@each_layer
 def test_wrong_dy_is_refused(name: str, example: Any) -> None:
     layer = of("layers", name, example)
     y = layer.forward(batch(example.shape))
@@ -119,6 +137,17 @@ def test_other_features_after_the_first_batch_are_refused() -> None:
     with pytest.raises(ShapeError, match="got 5 features, expected in_features = 4"):
         layer.forward(batch((5,)))
     assert layer.forward(batch((4,), 9)).shape == (9, 3)
+
+
+def test_running_statistics_outlive_another_shape() -> None:
+    norm = BatchNorm2d()
+    stack = Sequential([norm, ReLU()])
+    stack.forward(batch((3, 4, 4)), training=True)
+    means = norm.state["running_mean"].copy()
+    stack.forward(batch((3, 2, 5)))
+    with pytest.raises(ShapeError):
+        stack.forward(batch((2, 4, 4)))
+    np.testing.assert_array_equal(norm.state["running_mean"], means)
 
 
 def test_layers_without_parameters_take_any_shape() -> None:
