@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcli.core import fsio, records
-from dlcli.core.errors import BusyError, CheckpointError, OutputError, quote, suggest
+from dlcli.core.errors import BusyError, CheckpointError, OutputError, quote, reason, suggest
 from dlcli.core.lock import RunLock, is_locked
 from dlcli.training import journal
 
@@ -175,7 +175,7 @@ def all_runs(parent: Path) -> list[Run]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OutputError(f"{parent}: cannot be read: {os.strerror(error.errno or 0).lower()}") from None
+        raise OutputError(f"{parent}: cannot be read: {reason(error)}") from None
     return sorted((r for r in entries if r.exists()), key=lambda r: (_fact(r, "start"), _natural(r.path.name)))
 
 

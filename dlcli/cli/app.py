@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from dlcli.core.errors import DlcliError, OutputError, ResourceError, UsageError, escape, shorten
+from dlcli.core.errors import DlcliError, OutputError, ResourceError, UsageError, escape, reason, shorten
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 """What tells a BLAS its threads; all are set to 1 before NumPy is imported, whatever the environment says."""
@@ -65,7 +65,7 @@ def _judged(error: BaseException) -> int:
         return own.code
     if isinstance(error, OSError) and error.errno is not None:
         where = escape(str(error.filename)) if error.filename else "output"
-        render.err(shorten(f"error: {where}: {os.strerror(error.errno).lower()}"))
+        render.err(shorten(f"error: {where}: {reason(error)}"))
         return ResourceError.code if error.errno in OUT_OF_RESOURCES else OutputError.code
     if "can't start new thread" in str(error):
         render.err("error: the system allows no more threads; lower --threads")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from dlcli.cli.charts import bytes_text, number, percent, seconds_text
 from dlcli.cli.screen import Guarded, Screen
-from dlcli.core.errors import OutputError
+from dlcli.core.errors import OutputError, reason
 
 if TYPE_CHECKING:
     from dlcli.training.loop import EpochDone, StepDone
@@ -47,7 +47,7 @@ def out(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"standard output: cannot write: {os.strerror(error.errno or 0).lower()}") from error
+        raise OutputError(f"standard output: cannot write: {reason(error)}") from error
 
 
 def colored() -> bool:

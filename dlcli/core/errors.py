@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 MAX_LINE = 400
 """The longest line that an error may print, in characters."""
 
 MAX_VALUE = 60
 """The longest piece of the user's own text that an error repeats, in characters."""
+
+MAX_PATH = 200
+"""The longest path that an error repeats, in characters; of a longer one it shows the end."""
 
 
 def escape(text: str) -> str:
@@ -23,6 +28,18 @@ def quote(value: object) -> str:
     if len(text) > MAX_VALUE:
         text = text[: MAX_VALUE - 3] + "..."
     return f"'{text}'" if isinstance(value, str) else text
+
+
+def short_path(path: Path) -> str:
+    """A path as errors show it: its end where it is long."""
+    text = str(path)
+    return text if len(text) <= MAX_PATH else "..." + text[3 - MAX_PATH :]
+
+
+def reason(error: Exception) -> str:
+    """What the system says of an error, in lower case; of one that is not the system's, its own words."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if number else str(error)
 
 
 def shorten(line: str) -> str:

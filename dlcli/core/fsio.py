@@ -16,15 +16,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from dlcli.core import faults
-from dlcli.core.errors import DlcliError, OutputError
+from dlcli.core.errors import DlcliError, OutputError, reason, short_path
 
 T = TypeVar("T")
 
 TEMP_PREFIX = ".tmp-"
 """How the name of an unfinished file begins; nothing else in a run directory begins so."""
-
-MAX_PATH = 200
-"""The longest path that a message repeats, in characters; of a longer one it shows the end."""
 
 OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -130,13 +127,8 @@ def reporting(path: Path, survives: str = "", size: int = 0) -> Iterator[None]:
         yield
     except OSError as error:
         need = f" (need {_amount(size)})" if size and error.errno in OUT_OF_ROOM else ""
-        message = f"{_shown(path)}: cannot write: {_reason(error)}{need}" + (f"; {survives}" if survives else "")
+        message = f"{short_path(path)}: cannot write: {reason(error)}{need}" + (f"; {survives}" if survives else "")
         raise OutputError(message) from error
-
-
-def _shown(path: Path) -> str:
-    name = str(path)
-    return name if len(name) <= MAX_PATH else "..." + name[3 - MAX_PATH :]
 
 
 def nearby(path: Path) -> Path:
@@ -145,11 +137,6 @@ def nearby(path: Path) -> Path:
         return path.relative_to(Path.cwd())
     except (OSError, ValueError):
         return path
-
-
-def _reason(error: OSError | ValueError) -> str:
-    number = getattr(error, "errno", None)
-    return os.strerror(number).lower() if number else str(error)
 
 
 def _amount(size: int) -> str:
@@ -251,4 +238,4 @@ def read_regular(path: Path, limit: int, failure: type[DlcliError], first: int =
                 raise ValueError(f"{status.st_size} bytes, expected at most {limit}")
             return file.read(limit + 1 if first < 0 else first)
     except (OSError, ValueError) as error:
-        raise failure(f"{_shown(path)}: cannot read: {_reason(error)}") from error
+        raise failure(f"{short_path(path)}: cannot read: {reason(error)}") from error

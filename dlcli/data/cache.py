@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from dlcli.core import fsio
-from dlcli.core.errors import DataError, UnavailableError, UsageError, quote, suggest
+from dlcli.core.errors import DataError, UnavailableError, UsageError, quote, short_path, suggest
 from dlcli.data.dataset import Access
 from dlcli.data.download import Mirrors
-from dlcli.data.files import read, sha256, shown
+from dlcli.data.files import read, sha256
 from dlcli.data.sources import SOURCES, Fingerprint, Source
 
 STALE = 24 * 3600.0
@@ -60,12 +60,12 @@ def obtain(source: Source, access: Access) -> dict[str, bytes]:
     missing = [name for name, (_, data) in found.items() if data is None]
     if missing and access.offline:
         raise UnavailableError(
-            *(f"{shown(folder / name)}: {found[name][0]}, and offline nothing is downloaded" for name in missing),
+            *(f"{short_path(folder / name)}: {found[name][0]}, and offline nothing is downloaded" for name in missing),
             WAYS_OUT,
         )
     if access.note:
         for path in damaged:
-            access.note(f"{shown(path)}: damaged; fetching it again")
+            access.note(f"{short_path(path)}: damaged; fetching it again")
     content = {name: data for name, (_, data) in found.items() if data is not None}
     if missing:
         fsio.make_dirs(folder)
@@ -118,7 +118,8 @@ def import_folder(name: str | None, folder: Path, access: Access) -> tuple[str, 
     }
     best = max(found, key=lambda n: sum(data is not None for _, data in found[n].values()))
     problems = [
-        f"{shown(folder / file)}: {state}, expected the file of {best} with sha256 {SOURCES[best].files[file].sha256}"
+        f"{short_path(folder / file)}: {state}, expected the file of {best} "
+        f"with sha256 {SOURCES[best].files[file].sha256}"
         for file, (state, data) in found[best].items()
         if data is None
     ]

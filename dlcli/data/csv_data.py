@@ -9,11 +9,11 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Lt
 
-from dlcli.core.errors import ConfigError, DataError, quote
+from dlcli.core.errors import ConfigError, DataError, quote, short_path
 from dlcli.core.options import example
 from dlcli.core.rng import stream
 from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
-from dlcli.data.files import read, sha256, shown
+from dlcli.data.files import read, sha256
 from dlcli.data.table import Table, is_number, number, read_table
 
 HEAD = 1 << 20
@@ -58,7 +58,7 @@ class Csv(Dataset):
         path = Path(self.path)
         if not path.exists():
             return DataInfo(None, None, shape, None, None)
-        table = read_table(read(path, limit=HEAD), shown(path), most=1)
+        table = read_table(read(path, limit=HEAD), short_path(path), most=1)
         if self._has_classes(table):
             shape = ()
         inputs = tuple(self._inputs(table))
@@ -70,9 +70,9 @@ class Csv(Dataset):
         files = {path: sha256(data) for path, data in zip(paths, contents, strict=True)}
         if len(set(files.values())) < len(paths):
             raise DataError(
-                f"{shown(Path(paths[1]))}: the same content as {shown(Path(paths[0]))}, expected other rows"
+                f"{short_path(Path(paths[1]))}: the same content as {short_path(Path(paths[0]))}, expected other rows"
             )
-        tables = [read_table(data, shown(Path(path))) for path, data in zip(paths, contents, strict=True)]
+        tables = [read_table(data, short_path(Path(path))) for path, data in zip(paths, contents, strict=True)]
         names, inputs = self._class_names(tables[0]), self._inputs(tables[0])
         splits = [self._samples(table, inputs, names) for table in tables]
         if isinstance(self.test, float):
@@ -85,7 +85,9 @@ class Csv(Dataset):
 
     def _samples(self, table: Table, inputs: list[str], names: tuple[str, ...] | None) -> Samples:
         if extra := [name for name in table.columns if name not in inputs and name not in self.targets]:
-            raise DataError(f"{table.where}:1: column {quote(extra[0])} is not in {shown(Path(self.path))}; remove it")
+            raise DataError(
+                f"{table.where}:1: column {quote(extra[0])} is not in {short_path(Path(self.path))}; remove it"
+            )
         x = table.numbers(inputs)
         if names is None:
             return Samples(x, table.numbers(self.targets))
@@ -94,7 +96,7 @@ class Csv(Dataset):
         found = labels(table, column, numeric=is_number(names[0]))
         for row, label in enumerate(found):
             if label not in known:
-                raise table.problem(row, column, f"one of the {len(known)} classes in {shown(Path(self.path))}")
+                raise table.problem(row, column, f"one of the {len(known)} classes in {short_path(Path(self.path))}")
         return Samples(x, np.array([known[label] for label in found], np.int64))
 
     def _inputs(self, table: Table) -> list[str]:

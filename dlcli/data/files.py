@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from dlcli.core.errors import DataError, quote
+from dlcli.core.errors import DataError, quote, reason, short_path
 
 MAX_FILE = 2 << 30
 """The largest file, and the largest array in a file, that is read, in bytes."""
@@ -27,12 +27,12 @@ def read(path: Path, limit: int | None = None, most: int = MAX_FILE) -> bytes:
         with open(path, "rb", opener=_without_waiting) as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise DataError(f"{shown(path)}: not a regular file, expected a file with data")
+                raise DataError(f"{short_path(path)}: not a regular file, expected a file with data")
             if limit is None and facts.st_size > most:
-                raise DataError(f"{shown(path)}: got {facts.st_size} bytes, expected at most {most}")
+                raise DataError(f"{short_path(path)}: got {facts.st_size} bytes, expected at most {most}")
             return file.read(most + 1 if limit is None else limit)
     except OSError as error:
-        raise DataError(f"{shown(path)}: {reason(error)}, expected a readable file") from error
+        raise DataError(f"{short_path(path)}: {reason(error)}, expected a readable file") from error
     except ValueError as error:  # a NUL in the name
         raise DataError(f"{quote(str(path))}: got a name that no file can have, expected a path") from error
 
@@ -40,14 +40,3 @@ def read(path: Path, limit: int | None = None, most: int = MAX_FILE) -> bytes:
 def _without_waiting(path: str, flags: int) -> int:
     """An opener for `open`: a FIFO would else wait until someone writes into it."""
     return os.open(path, flags | os.O_NONBLOCK)
-
-
-def reason(error: OSError) -> str:
-    """The words of the system for an error, in lower case."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)
-
-
-def shown(path: Path) -> str:
-    """A path as messages name it: its end where it is long."""
-    text = str(path)
-    return text if len(text) <= 120 else "..." + text[-117:]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlcli.core.errors import ConfigError, DataError
+from dlcli.core.errors import ConfigError, DataError, short_path
 from dlcli.core.options import Count, example
 from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, datasets
-from dlcli.data.files import read, sha256, shown
+from dlcli.data.files import read, sha256
 from dlcli.data.idx import idx_shape, image_samples
 
 
@@ -46,7 +46,7 @@ class Idx(Dataset):
 
     def info(self, seed: int) -> DataInfo:
         shapes = [
-            idx_shape(read(path), shown(path), 3) if path.exists() else None
+            idx_shape(read(path), short_path(path), 3) if path.exists() else None
             for path in (Path(images) for images, _ in self._pairs())
         ]
         counts = [shape[0] if shape else None for shape in shapes]
@@ -57,16 +57,19 @@ class Idx(Dataset):
         pairs = self._pairs()
         content = {name: read(Path(name)) for pair in pairs for name in pair}
         splits = [
-            image_samples((shown(Path(i)), content[i]), (shown(Path(j)), content[j]), self.classes) for i, j in pairs
+            image_samples((short_path(Path(i)), content[i]), (short_path(Path(j)), content[j]), self.classes)
+            for i, j in pairs
         ]
         train, test = splits[0], splits[1] if len(splits) > 1 else None
         files = {name: sha256(data) for name, data in content.items()}
         if test is not None:
             if files[pairs[0][0]] == files[pairs[1][0]]:
-                raise DataError(f"{shown(Path(pairs[1][0]))}: the same images as for training, expected others")
+                raise DataError(f"{short_path(Path(pairs[1][0]))}: the same images as for training, expected others")
             if test.inputs.shape[1:] != train.inputs.shape[1:]:
                 got, expected = ("x".join(map(str, s.inputs.shape[2:])) for s in (test, train))
-                raise DataError(f"{shown(Path(pairs[1][0]))}: got images of {got}, expected {expected} as for training")
+                raise DataError(
+                    f"{short_path(Path(pairs[1][0]))}: got images of {got}, expected {expected} as for training"
+                )
         held = len(test.inputs) if test is not None else 0
         info = DataInfo(train.inputs.shape[1:], self.classes, (), len(train.inputs), held, image=True)
         return Loaded(info, train, test, files)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dlcli.core.errors import DataError
+from dlcli.core.errors import DataError, short_path
 from dlcli.data.dataset import Array
-from dlcli.data.files import read, shown
+from dlcli.data.files import read
 from dlcli.data.idx import read_idx
 from dlcli.data.npz import opened, read_npy
 from dlcli.data.npz_data import numeric
@@ -31,7 +31,7 @@ def read_inputs(path: Path, shape: tuple[int, ...], columns: Sequence[str] | Non
     One sample needs no batch axis, axes of length 1 may be left out, and samples may be flat. DataError where the file
     cannot be read, is of no known kind, or holds something else.
     """
-    where, reader = shown(path), _reader(path.name)
+    where, reader = short_path(path), _reader(path.name)
     if reader is None:
         raise DataError(f"{where}: got an unknown kind of file, expected .npy, .npz, .csv, .idx, -ubyte or .gz")
     found = numeric(reader(read(path), where, columns), where)

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import numpy as np
 
-from dlcli.core.errors import ConfigError, DataError
+from dlcli.core.errors import ConfigError, DataError, short_path
 from dlcli.core.options import Count, example
 from dlcli.data.dataset import Access, Array, DataInfo, Dataset, Loaded, Samples, datasets
-from dlcli.data.files import read, sha256, shown
+from dlcli.data.files import read, sha256
 from dlcli.data.npz import Archive, opened
 
 MAX_CLASSES = 1 << 20
@@ -42,11 +42,11 @@ class Npz(Dataset):
         regression = self.wanted == "values"
         if not path.exists():
             return DataInfo(None, None if regression else self.classes, (1,) if regression else (), None, None)
-        with opened(read(path), shown(path)) as archive:
+        with opened(read(path), short_path(path)) as archive:
             pairs = [(archive.shape(x), archive.shape(y)) for x, y in self._names(archive)]
         (x, y), test = pairs[0], pairs[1][0] if len(pairs) > 1 else (0,)
         if len(x) < 2 or not x[0]:
-            raise DataError(f"{shown(path)}: {self.x_train}: got shape {x}, expected (N, ...) with N samples")
+            raise DataError(f"{short_path(path)}: {self.x_train}: got shape {x}, expected (N, ...) with N samples")
         return DataInfo(
             x[1:],
             None if regression else self.classes,
@@ -57,7 +57,7 @@ class Npz(Dataset):
         )
 
     def load(self, seed: int, access: Access) -> Loaded:
-        where = shown(Path(self.path))
+        where = short_path(Path(self.path))
         data = read(Path(self.path))
         with opened(data, where) as archive:
             pairs = [

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.core import fsio
-from dlcli.core.errors import CheckpointError, DlcliError, OutputError, quote
+from dlcli.core.errors import CheckpointError, DlcliError, OutputError, quote, reason
 from dlcli.training import archive
 
 BEST = "best.npz"
@@ -105,7 +105,7 @@ def steps(folder: Path, failure: type[DlcliError] = CheckpointError) -> list[tup
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise failure(f"{folder}: cannot read: {os.strerror(error.errno or 0).lower()}") from error
+        raise failure(f"{folder}: cannot read: {reason(error)}") from error
     found = sorted({int(match[1]) for name in names if (match := STEP_FILE.fullmatch(name))})
     return [(step, path_of(folder, step)) for step in found if path_of(folder, step).name in names]
 
@@ -202,7 +202,7 @@ def _prune(older: list[Path], config_sha256: str, keep: int, note: Note) -> None
         try:
             fsio.unlink(path)
         except OSError as error:
-            note(f"{path}: cannot delete this old checkpoint: {os.strerror(error.errno or 0).lower()}")
+            note(f"{path}: cannot delete this old checkpoint: {reason(error)}")
 
 
 def _config_of(path: Path) -> str | None:
