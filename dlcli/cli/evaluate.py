@@ -56,11 +56,11 @@ def eval_(
     problems = [problem for r in required if (problem := r.problem(found.figures.metrics)) is not None]
     if problems:
         raise CheckFailedError(*problems)
-    paths = [opened.run.path for opened in members if opened.run is not None]
-    if found.split.name != "test" and len(paths) == len(members) and found.split.has_test:
+    in_runs = [opened.run is not None for opened in members]
+    if found.split.name != "test" and all(in_runs) and found.split.has_test:
         why = "each opening of the test set is recorded"
-        show.next_("eval", *paths, "--split", "test", why=why, code=code)
-    elif paths:
+        show.next_("eval", *(opened.name for opened in members), "--split", "test", why=why, code=code)
+    elif any(in_runs):
         show.next_("runs", "list")
 
 

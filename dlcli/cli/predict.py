@@ -8,7 +8,7 @@ import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import half_blocks, number, percent, side_by_side, table
-from dlcli.core.errors import UsageError
+from dlcli.core.errors import UsageError, quote
 
 if TYPE_CHECKING:
     from dlcli.experiment.predict import Predicted
@@ -57,7 +57,8 @@ def predict(
     files = [word for word in words or [] if word not in models]
     common.exclusive(INPUT=files, index=index)
     if not files and not index:
-        raise UsageError("dlcli predict: missing argument INPUT; name a file, or samples of the data by --index")
+        got = f"got {', '.join(map(quote, models[:3]))}, no file with samples" if models else "missing argument INPUT"
+        raise UsageError(f"dlcli predict: {got}; name a file, or samples of the data by --index")
     if split is not None and not index:
         raise UsageError("--split goes with --index")
     members = open_checkpoints(models, checkpoint, common.parent_of(runs), code or [], show.note)
@@ -73,9 +74,8 @@ def predict(
             common.emit_json(found.document())
         else:
             render.out(found.csv() if csv else _text(found, top))
-    paths = [opened.run.path for opened in members if opened.run is not None]
-    if paths:
-        show.next_("eval", *paths, code=code)
+    if any(opened.run is not None for opened in members):
+        show.next_("eval", *(opened.name for opened in members), code=code)
 
 
 def _text(found: Predicted, top: int) -> str:

@@ -77,7 +77,7 @@ def read_table(data: bytes, where: str, most: int | None = None, names: bool = T
     rows, lines = [], []
     for line, row in islice(records, most):
         if len(row) != len(columns):
-            raise DataError(f"{where}:{line}: got {len(row)} cells, expected {len(columns)} as in the line of names")
+            raise DataError(f"{where}:{line}: got {len(row)} cells, expected {len(columns)} as in line {first}")
         rows.append(row)
         lines.append(line)
     if not rows:

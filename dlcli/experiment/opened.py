@@ -38,6 +38,11 @@ class Opened:
     config: Config
 
     @property
+    def name(self) -> Path:
+        """What a command line calls it: its run, which stands for its best checkpoint, else the file."""
+        return self.run.path if self.run is not None and self.path.name == checkpoint.BEST else self.path
+
+    @property
     def info(self) -> DataInfo:
         """What the data was like that the network was trained on; CheckpointError where it is not told."""
         try:

@@ -57,4 +57,5 @@ def wilson(successes: float, n: float, z: float = 1.959963984540054) -> tuple[fl
     p = successes / n
     middle = p + z * z / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)))
+    low, high = ((middle + side) / (1 + z * z / n) for side in (-half, half))
+    return (max(0.0, min(low, p)), min(1.0, max(high, p)))  # of 0 and 1 rounding would leave out p itself

@@ -148,6 +148,16 @@ def test_the_newest_run_is_named_and_the_test_set_is_a_command_away(cli: Cli, di
     assert cli("eval", digits, "--split", "test").err == "next   dlcli runs list\n"
 
 
+def test_the_next_command_names_the_checkpoints_that_were_evaluated(cli: Cli, digits: Path) -> None:
+    files = sorted((cli.folder / digits / "checkpoints").glob("*.npz"))
+    best, *_, last = (digits / "checkpoints" / file.name for file in files)
+    for words, named in (([best], [digits]), ([last], [last]), ([last, digits], [last, digits])):
+        again = f"next   dlcli eval {' '.join(map(str, named))}"
+        assert cli("eval", *words).lines[-1].startswith(f"{again} --split test ")
+        assert cli("predict", *words, "--index", "0").lines[-1] == again
+    assert f"next   dlcli eval {last} --split test " in cli("eval", "--checkpoint", "last").err
+
+
 def test_without_a_run_the_way_out_is_told(cli: Cli) -> None:
     for command in (("eval",), ("resume",), ("summary",), ("runs", "show"), ("eval", "latest")):
         assert cli(*command, code=6).err == (

@@ -155,6 +155,11 @@ def test_predicting_samples_of_the_test_split_is_an_opening(cli: Cli, digits: Pa
 
 WRONG = {
     "": (2, "dlcli predict: missing argument INPUT; name a file, or samples of the data by --index"),
+    "latest": (2, "dlcli predict: got 'latest', no file with samples; name a file, or samples of the data by --index"),
+    "none /dev": (
+        2,
+        "dlcli predict: got 'none', '/dev', no file with samples; name a file, or samples of the data by --index",
+    ),
     "six.npy --index 3": (2, "INPUT and --index exclude each other; give one of them"),
     "six.npy --split val": (2, "--split goes with --index"),
     "six.npy --csv --json": (2, "--csv and --json exclude each other; give one of them"),

@@ -158,6 +158,12 @@ def test_wilson_interval(successes: int, n: int, low: float, high: float) -> Non
     assert wilson(successes, n) == pytest.approx((low, high), abs=1e-6)
 
 
+def test_wilson_holds_the_proportion_itself() -> None:
+    for n in range(1, 2000, 7):
+        assert wilson(n, n)[1] == 1
+        assert wilson(0, n)[0] == 0
+
+
 def test_wilson_of_nothing_is_everything() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
