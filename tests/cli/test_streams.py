@@ -118,5 +118,5 @@ def test_an_error_leaves_stdout_empty_with_json_too(cli: Cli) -> None:
 
 def test_a_reader_that_leaves_ends_the_command_silently(cli: Cli) -> None:
     ended = cli.shell("dlcli list | head -n 1")
-    assert ended.out == "datasets\n"
-    assert ended.err in ("", "next   dlcli describe Linear\n")
+    assert ended.out == "kind           components  in a config\n"
+    assert ended.err in ("", "next   dlcli list layers\n")
