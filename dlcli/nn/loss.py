@@ -90,7 +90,7 @@ class Loss(Scratch, metaclass=Checked):
     def logits(self, outputs: Array) -> Array:
         """Scores (N, K) whose softmax are the probabilities of the classes: what metrics and predictions go by.
 
-        Where the targets are values the outputs come back as they are.
+        Where the targets are values, what the outputs say of them in their own units: here the outputs as they are.
         """
         return outputs
 

@@ -17,6 +17,7 @@ from dlcli.nn.losses.bce import BCELoss, BCEWithLogitsLoss
 from dlcli.nn.losses.cross_entropy import CrossEntropyLoss
 from dlcli.nn.losses.focal import FocalLoss
 from dlcli.nn.losses.huber import HuberLoss
+from dlcli.nn.losses.kl_div import KLDivLoss
 from dlcli.nn.losses.log_cosh import LogCoshLoss
 from dlcli.nn.losses.mse import MSELoss
 from dlcli.nn.losses.multi_margin import MultiMarginLoss
@@ -277,9 +278,22 @@ def test_classes_are_one_hot_rows(name: str, k: int) -> None:
             np.testing.assert_array_equal(tried.backward(), expected[1])
             assert tried.backward().dtype == dtype
             assert tried.of_classes
-    values = y_pred.copy()
-    loss.forward(y_pred, rows)
-    assert loss.logits(values) is values
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "values"),
+    [
+        (MSELoss(), [[-1.0, 2.0]], [[-1.0, 2.0]]),
+        (BCEWithLogitsLoss(), [[0.0, math.log(3)]], [[0.5, 0.75]]),
+        (BCELoss(), [[0.5, 0.75]], [[0.5, 0.75]]),
+        (KLDivLoss(), np.log([[0.25, 0.75]]), [[0.25, 0.75]]),
+        (KLDivLoss(log_target=True), [[-1.0, -0.5]], [[-1.0, -0.5]]),
+        (PoissonNLLLoss(), np.log([[3.0, 0.5]]), [[3.0, 0.5]]),
+        (PoissonNLLLoss(log_input=False), [[3.0, 0.5]], [[3.0, 0.5]]),
+    ],
+)
+def test_values_are_told_in_the_units_of_the_targets(loss: Any, outputs: Any, values: Any) -> None:
+    np.testing.assert_allclose(loss.logits(np.array(outputs)), values, rtol=1e-14)
 
 
 def softmax(z: Any) -> Any:

@@ -127,5 +127,9 @@ class BCEWithLogitsLoss(BinaryLoss):
         """The outputs themselves."""
         return outputs
 
+    def logits(self, outputs: Array) -> Array:
+        """The log odds of classes as for every binary loss; of values, which are probabilities, 1 / (1 + exp(-z))."""
+        return super().logits(outputs) if self.of_classes else logistic(outputs)
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[Array, Array]:
         return 2 * rng.normal(size=shape), rng.uniform(size=shape)

@@ -45,6 +45,10 @@ class KLDivLoss(ElementwiseLoss):
             t, log_t = y_true, np.log(np.where(y_true > 0, y_true, 1))  # t * log(t) is 0 at 0
         return t * (log_t - y_pred), -t
 
+    def logits(self, outputs: Array) -> Array:
+        """The log-probabilities of classes; of values what the targets are, probabilities or their logarithms."""
+        return outputs if self.of_classes or self.log_target else np.exp(outputs)
+
     def _elements(self, f: Array) -> int:
         return len(f) if self.reduction == "batchmean" else f.size
 

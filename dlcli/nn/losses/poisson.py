@@ -24,7 +24,7 @@ class PoissonNLLLoss(ElementwiseLoss):
     `log_input: false`, the rate itself, which a Softplus at the end keeps above 0.
     dL/dy_pred = (exp(y_pred) - t) / number of elements, or (1 - t / (y_pred + eps)) / number of elements.
     `full` adds what Stirling's formula gives for log(t!) where t > 1: t * log(t) - t + log(2 * pi * t) / 2.
-    Metrics such as mse compare y_pred itself with t, which means something without log_input only.
+    Metrics and predictions go by the rate in either case.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html
     """
@@ -58,6 +58,10 @@ class PoissonNLLLoss(ElementwiseLoss):
             t = np.maximum(y_true, 1)
             f = f + np.where(y_true > 1, t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t), 0)
         return f, slope
+
+    def logits(self, outputs: Array) -> Array:
+        """The rates, which the counts are compared with."""
+        return np.exp(outputs) if self.log_input else outputs
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[Array, Array]:
         y_pred = rng.normal(size=shape)
