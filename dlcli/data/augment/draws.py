@@ -56,11 +56,12 @@ class Draws:
         quarters = self.words(-(-count // 4)).view(np.int16)[:, :count]
         return quarters * np.float32(2.0**-15)
 
-    def normal(self, count: int) -> Array:
-        """(n, count) float32 of the standard normal distribution, by Box and Muller's transform."""
+    def normal(self, *shape: int) -> Array:
+        """(n, *shape) float32 of the standard normal distribution, by Box and Muller's transform."""
+        count = math.prod(shape)
         pairs = -(-count // 2)
         bits = self.words(pairs).view(np.uint32) >> np.uint32(8)
         first, second = bits[:, :pairs].astype(np.float32), bits[:, pairs:].astype(np.float32)
         radius = np.sqrt(-2.0 * np.log((first + 1.0) * 2.0**-24))
         angle = second * (math.tau * 2.0**-24)
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :count]
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :count].reshape(-1, *shape)

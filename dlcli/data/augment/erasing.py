@@ -51,7 +51,7 @@ class RandomErasing(Augmentation):
     def change(self, images: Array, draws: Draws, scale: Scale) -> None:
         inside = self._rectangles(images.shape[2:], draws)[:, None]
         if self.value == "random":
-            noise = draws.normal(math.prod(images.shape[1:])).reshape(images.shape)
+            noise = draws.normal(*images.shape[1:])
             noise = noise * scale.std.astype(images.dtype) + scale.mean.astype(images.dtype)
             np.copyto(images, noise, where=inside)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,5 +32,5 @@ class GaussianNoise(Augmentation):
 
     def change(self, images: Array, draws: Draws, scale: Scale) -> None:
         if self.std:
-            noise = draws.normal(math.prod(images.shape[1:])).reshape(images.shape)
+            noise = draws.normal(*images.shape[1:])
             images += noise * (self.std * scale.std).astype(images.dtype)

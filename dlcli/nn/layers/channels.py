@@ -29,8 +29,8 @@ def image_shape(in_shape: Shape) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def inferred(option: str, given: int | None, channels: int) -> int:
-    """The number of channels; ShapeError where the option of that name says another."""
-    if given not in (None, channels):
-        raise ShapeError(f"got {channels} channels, expected {option} = {given}; leave {option} out to infer it")
-    return channels
+def inferred(option: str, given: int | None, found: int, what: str = "channels") -> int:
+    """How many channels there are; ShapeError where the option of that name says another number."""
+    if given not in (None, found):
+        raise ShapeError(f"got {found} {what}, expected {option} = {given}; leave {option} out to infer it")
+    return found

@@ -12,6 +12,7 @@ from dlcli.core.errors import ShapeError
 from dlcli.core.options import Count, example
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
+from dlcli.nn.layers.channels import inferred
 
 
 @layers.register
@@ -35,13 +36,7 @@ class Linear(Layer):
     def setup(self, in_shape: Shape) -> Shape:
         if len(in_shape) != 1:
             raise ShapeError(f"got samples of shape {in_shape}, expected one axis of features; put a Flatten before it")
-        if self.in_features is None:
-            self.in_features = in_shape[0]
-        if self.in_features != in_shape[0]:
-            raise ShapeError(
-                f"got {in_shape[0]} features, expected in_features = {self.in_features}; "
-                "leave in_features out to infer it"
-            )
+        self.in_features = inferred("in_features", self.in_features, in_shape[0], "features")
         self.declare("weight", (self.out_features, self.in_features), TorchDefault())
         if self.bias:
             self.declare("bias", (self.out_features,), TorchDefault(), fan_in=self.in_features)

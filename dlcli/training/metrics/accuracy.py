@@ -33,7 +33,7 @@ class Accuracy(Metric):
 
 @metrics.register
 @dataclass(kw_only=True, eq=False)
-class ErrorRate(Metric):
+class ErrorRate(Accuracy):
     """error_rate = samples whose largest score is another class's / samples = 1 - accuracy
 
     Scores (N, K), classes (N,); a tie counts for the lower class.
@@ -42,13 +42,11 @@ class ErrorRate(Metric):
     """
 
     config_name: ClassVar[str] = "error_rate"
-    task: ClassVar[str | None] = "classification"
     better: ClassVar[str] = "min"
-    proportion: ClassVar[bool] = True
-    examples: ClassVar = (example((3,)),)
 
     def sums(self, outputs: Array, targets: Array) -> Array:
-        return np.array([np.count_nonzero(outputs.argmax(axis=1) != targets), len(targets)], np.float64)
+        hits, samples = super().sums(outputs, targets)
+        return np.array([samples - hits, samples])
 
 
 @metrics.register
