@@ -51,10 +51,11 @@ class Windows:
     def count(self) -> Two:
         """How many windows there are down and across; ShapeError where not one fits."""
         if any(r > p for r, p in zip(self.reach, self.padded, strict=True)):
-            spread = f" with dilation {self.dilation}" if self.dilation != (1, 1) else ""
+            wide = f" with dilation {self.dilation}, over {self.reach[0]} x {self.reach[1]} pixels,"
+            over = wide if self.reach != self.kernel else ""
             raise ShapeError(
-                f"got kernel_size {self.kernel}{spread}, which reaches over {self.reach[0]} x {self.reach[1]}, for "
-                f"images of {self.padded[0]} x {self.padded[1]} with their padding; use a smaller kernel, or pad"
+                f"got kernel_size {self.kernel}{over} for images of {self.padded[0]} x {self.padded[1]} with their "
+                "padding, expected at most that; use a smaller kernel, or pad"
             )
         down, across = ((p - r) // s + 1 for p, r, s in zip(self.padded, self.reach, self.stride, strict=True))
         return down, across

@@ -170,8 +170,14 @@ def test_any_shape_works_as_declared_or_is_refused(name: str, example: Any, shap
         (
             MaxPool2d(5),
             (1, 4, 6),
-            "got kernel_size (5, 5), which reaches over 5 x 5, for images of 4 x 6 with their padding; use a smaller "
-            "kernel, or pad",
+            "got kernel_size (5, 5) for images of 4 x 6 with their padding, expected at most that; use a smaller kernel, "
+            "or pad",
+        ),
+        (
+            Conv2d(None, 2, 3, dilation=3),
+            (1, 4, 8),
+            "got kernel_size (3, 3) with dilation (3, 3), over 7 x 7 pixels, for images of 4 x 8 with their padding, "
+            "expected at most that; use a smaller kernel, or pad",
         ),
         (
             AvgPool2d(2, padding=2),
