@@ -170,8 +170,8 @@ def test_any_shape_works_as_declared_or_is_refused(name: str, example: Any, shap
         (
             MaxPool2d(5),
             (1, 4, 6),
-            "got kernel_size (5, 5) for images of 4 x 6 with their padding, expected at most that; use a smaller kernel, "
-            "or pad",
+            "got kernel_size (5, 5) for images of 4 x 6 with their padding, expected at most that; use a smaller "
+            "kernel, or pad",
         ),
         (
             Conv2d(None, 2, 3, dilation=3),
