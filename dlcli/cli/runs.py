@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dlcli.cli import common, render, show
 from dlcli.cli.charts import curve, seconds_text, sparkline, table
 from dlcli.core.errors import escape
+
+if TYPE_CHECKING:
+    from dlcli.experiment.listing import Detail
 
 app = common.group("The runs directory: what was trained, and how it went.")
 
@@ -81,47 +84,37 @@ def show_(run: common.RunArgument = None, runs: common.RunsOption = None, json: 
     if json:
         common.emit_json(detail.document())
         return
-    row, facts = detail.row, detail.facts
-    blocks = [
-        "\n".join(
-            f"{name:<12}{value}"
-            for name, value in [
-                ("run", str(found.path)),
-                ("status", row.status),
-                ("started", escape(facts.get("start", "-"))),
-                ("time", seconds_text(row.seconds) if row.seconds is not None else "-"),
-                (
-                    "best",
-                    "-"
-                    if row.best is None
-                    else f"{row.best['metric']} {show.figure(row.best['metric'], row.best['value'])}"
-                    f" at step {row.best['step']}",
-                ),
-                (
-                    "machine",
-                    escape(f"{facts.get('cpu', '-')}, NumPy {facts.get('numpy', '-')}, {facts.get('blas', '-')}"),
-                ),
-                ("checkpoints", ", ".join(detail.checkpoints) or "none"),
-            ]
-        ),
-        detail.config.rstrip(),
-    ]
-    losses: dict[str, Any] = {
-        n: [r.get(n) for r in detail.epochs] for n in ("train.loss", "val.loss") if any(n in r for r in detail.epochs)
-    }
+    blocks = [_facts(detail), detail.config.rstrip()]
     if len(detail.epochs) > 1:
-        blocks.append(curve(losses))
+        names = [name for name in ("train.loss", "val.loss") if any(name in row for row in detail.epochs)]
+        blocks.append(curve({name: [row.get(name) for row in detail.epochs] for name in names}))
     if detail.evaluations:
-        rows = [
-            [
-                e["time"][:19],
-                e["split"],
-                str(e.get("step", "-")),
-                "  ".join(f"{k} {show.figure(k, v)}" for k, v in e["metrics"].items()),
-            ]
-            for e in detail.evaluations
-        ]
-        blocks.append(table(["evaluated", "split", "step", "figures"], rows, align="llrl"))
+        blocks.append(_evaluations(detail))
     render.out("\n\n".join(blocks))
-    unfinished = row.status in ("stopped", "interrupted")
-    show.next_("resume" if unfinished else "eval", found.path, code=list(facts.get("code", {})))
+    unfinished = detail.row.status in ("stopped", "interrupted")
+    show.next_("resume" if unfinished else "eval", found.path, code=list(detail.facts.get("code", {})))
+
+
+def _facts(detail: Detail) -> str:
+    """A line for each fact of a run."""
+    row, facts, best = detail.row, detail.facts, detail.row.best
+    reached = f"{best['metric']} {show.figure(best['metric'], best['value'])} at step {best['step']}" if best else "-"
+    machine = f"{facts.get('cpu', '-')}, NumPy {facts.get('numpy', '-')}, {facts.get('blas', '-')}"
+    lines = {
+        "run": str(row.run.path),
+        "status": row.status,
+        "started": escape(facts.get("start", "-")),
+        "time": seconds_text(row.seconds) if row.seconds is not None else "-",
+        "best": reached,
+        "machine": escape(machine),
+        "checkpoints": ", ".join(detail.checkpoints) or "none",
+    }
+    return "\n".join(f"{name:<12}{value}" for name, value in lines.items())
+
+
+def _evaluations(detail: Detail) -> str:
+    """A table of the evaluations of a run."""
+    rows = [
+        [e["time"][:19], e["split"], str(e.get("step", "-")), show.figures(e["metrics"])] for e in detail.evaluations
+    ]
+    return table(["evaluated", "split", "step", "figures"], rows, align="llrl")

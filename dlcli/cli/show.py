@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,11 @@ def figure(name: str, value: float | None) -> str:
     return percent(value) if is_share(name) else number(value)
 
 
+def figures(values: Mapping[str, float | None]) -> str:
+    """Several figures by name on one line."""
+    return "  ".join(f"{name} {figure(name, value)}" for name, value in values.items())
+
+
 def is_share(name: str) -> bool:
     """Whether a figure such as `val.accuracy` is a share of samples."""
     from dlcli.training.metrics import metric_of
@@ -87,10 +92,9 @@ def training_summary(run: Run, result: dict[str, Any], early: bool, code: Sequen
         render.err(f"stopped early after epoch {result['epochs']}: {result['best']['metric']} no longer improves")
     best = result["best"]
     for split in ("train", "val"):
-        figures = {n.partition(".")[2]: v for n, v in result["metrics"].items() if n.startswith(f"{split}.")}
-        if figures:
-            shown = "  ".join(f"{name} {figure(name, value)}" for name, value in figures.items())
-            render.err(f"{split:<6} {shown}")
+        own = {n.partition(".")[2]: v for n, v in result["metrics"].items() if n.startswith(f"{split}.")}
+        if own:
+            render.err(f"{split:<6} {figures(own)}")
     if best["value"] is not None:
         render.err(f"best   {best['metric']} {figure(best['metric'], best['value'])} at step {best['step']}")
     render.err(f"took   {seconds_text(result['seconds'])} for {result['steps']} steps")

@@ -18,6 +18,7 @@ from dlcli.data.dataset import DataInfo
 from dlcli.experiment.data import Splits
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
+from dlcli.optim.schedule import Span
 from dlcli.training.ema import Ema
 from dlcli.training.evaluate import Evaluation, Evaluator
 from dlcli.training.layerwise import Layerwise
@@ -150,14 +151,15 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
         trainer.validate = lambda: figures(evaluator.run(), "val")
     if train.log_layers is not None:
         trainer.layerwise = Layerwise(network, max(1, trainer.span.length(train.log_layers)))
-    stopping = train.early_stopping
-    monitor = Monitor(
-        str(train.monitor),
-        better(str(train.monitor)),
-        stopping.patience.steps(trainer.span.steps, trainer.per_epoch) if stopping else None,
-        stopping.min_delta if stopping else 0.0,
-    )
-    return Experiment(config, splits, normalizer, network, loss, metrics, trainer, monitor)
+    return Experiment(config, splits, normalizer, network, loss, metrics, trainer, monitor(config, trainer.span))
+
+
+def monitor(config: Config, span: Span) -> Monitor:
+    """What follows the monitored figure, and ends the run early where the config asks for it."""
+    figure, stopping = str(config.train.monitor), config.train.early_stopping
+    if stopping is None:
+        return Monitor(figure, better(figure))
+    return Monitor(figure, better(figure), span.length(stopping.patience), stopping.min_delta)
 
 
 def augmenter(config: Config, normalizer: Normalizer) -> Augmenter | None:
