@@ -180,6 +180,12 @@ def test_any_shape_works_as_declared_or_is_refused(name: str, example: Any, shap
             "expected at most that; use a smaller kernel, or pad",
         ),
         (
+            MaxPool2d(2, padding=1, dilation=3),
+            (1, 2, 4),
+            "got dilation (3, 3) with padding (1, 1) for images of 2 x 4, which leaves a window nothing but padding; "
+            "use a smaller dilation",
+        ),
+        (
             AvgPool2d(2, padding=2),
             (1, 4, 6),
             "got padding (2, 2) for kernel_size (2, 2), expected at most half of that",

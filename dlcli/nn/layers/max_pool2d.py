@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.core.errors import ShapeError
 from dlcli.core.options import Pair, example, pair
 from dlcli.nn.layer import Shape, layers
 from dlcli.nn.layers.maxima import give_back, keep_largest
@@ -41,6 +42,20 @@ class MaxPool2d(Pool2d):
 
     def spread(self) -> Two:
         return pair(self.dilation)
+
+    def setup(self, in_shape: Shape) -> Shape:
+        shape, windows = super().setup(in_shape), self.windows
+        for size, stride, dilation, (padding, _) in zip(
+            windows.image, windows.stride, windows.dilation, windows.padding, strict=True
+        ):
+            # Every window that begins before the image comes to its first pixel, or steps over the whole image.
+            if dilation > size and any(first % dilation >= size for first in range(-padding, 0, stride)):
+                height, width = windows.image
+                raise ShapeError(
+                    f"got dilation {windows.dilation} with padding {pair(self.padding)} for images of {height} x {width}, "
+                    "which leaves a window nothing but padding; use a smaller dilation"
+                )
+        return shape
 
     def prepare(self, merged: Shape, y: Shape) -> None:
         shapes = ((DOWN, y), (ACROSS, merged))
