@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,18 @@ from registered import build, names, rows
 from dlcli.core.errors import ConfigError
 from dlcli.core.registry import Registry
 
-KINDS = ("layers", "losses", "initializers", "constraints", "optimizers", "schedules", "metrics")
+SAYS = {
+    "layers": ("y = ", r"\(N", "dx "),
+    "losses": ("L = mean", r"\(N", "dL/d"),
+    "initializers": ("w ",),
+    "constraints": ("^w(_i)? = ",),
+    "optimizers": ("w = w",),
+    "schedules": ("lr ",),
+    "metrics": ("^{name} = ",),
+}
+"""What stands in the docstring of every component of a kind, beside its source."""
+
+KINDS = tuple(SAYS)
 
 
 class Fruit:
@@ -113,3 +125,9 @@ def test_every_builtin_has_an_example_that_builds(kind: str) -> None:
     assert {name for name, _ in shown} == set(names(kind))
     for name, example in shown:
         assert isinstance(build(kind, name, example.options), Registry.all[kind].get(name))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in names(kind)])
+def test_documented(kind: str, name: str) -> None:
+    doc = Registry.all[kind].get(name).__doc__ or ""
+    assert [says for says in (*SAYS[kind], "Source: ") if not re.search(says.format(name=name), doc)] == []

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registered import build, names, of, rows
+from registered import build, of, rows
 
 from dlcli.core.arena import shaped
 from dlcli.core.errors import ConfigError
-from dlcli.nn.constraints import MaxNorm, NonNeg, UnitNorm, constraints, norms
+from dlcli.nn.constraints import MaxNorm, NonNeg, UnitNorm, norms
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.sequential import Sequential
 from dlcli.nn.layers.tanh import Tanh
@@ -154,11 +154,3 @@ def test_a_constraint_for_an_unknown_parameter(layer: Any, message: str) -> None
     with pytest.raises(ConfigError) as caught:
         layer.setup((3,))
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("name", names("constraints"))
-def test_documented(name: str) -> None:
-    doc = constraints.get(name).__doc__ or ""
-    assert doc.startswith(("w = ", "w_i = "))
-    assert "Source: " in doc
-    assert constraints.get(name).examples

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registered import build, names, of, rows
+from registered import build, of, rows
 
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.rng import stream
-from dlcli.nn.initializers import Constant, Ones, Zeros, as_mapping, fans, initializers
+from dlcli.nn.initializers import Constant, Ones, Zeros, as_mapping, fans
 from dlcli.nn.initializers.kaiming import gain
 from dlcli.nn.layers.conv2d import Conv2d
 from dlcli.nn.layers.linear import Linear
@@ -208,11 +208,3 @@ def test_init_options_as_a_mapping() -> None:
     assert as_mapping(None) == {}
     assert as_mapping(zeros) == {"weight": zeros}
     assert as_mapping({"bias": zeros}) == {"bias": zeros}
-
-
-@pytest.mark.parametrize("name", names("initializers"))
-def test_documented(name: str) -> None:
-    doc = initializers.get(name).__doc__ or ""
-    assert "w " in doc
-    assert "Source: " in doc
-    assert initializers.get(name).examples

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registered import build, names, of, rows
+from registered import build, of, rows
 
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.nn.layer import Layer, layers
@@ -263,14 +263,6 @@ def test_setup_takes_no_memory_whatever_the_sizes(layer: Layer) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100_000
-
-
-@pytest.mark.parametrize("name", names("layers"))
-def test_documented(name: str) -> None:
-    cls = layers.get(name)
-    for needed in ("y = ", "(N", "dx ", "Source: "):
-        assert needed in (cls.__doc__ or ""), needed
-    assert cls.examples
 
 
 @each_layer

@@ -439,11 +439,3 @@ def test_assignments_in_update_write_through() -> None:
     np.testing.assert_allclose(made.values[trained], start[trained] - 0.29 * mult * grads[trained], rtol=1e-13)
     with pytest.raises(ValueError, match=r"^w: got shape \(1,\), expected"):
         optimizer.parts[0].w = np.zeros(1)
-
-
-@pytest.mark.parametrize("name", names("optimizers"))
-def test_documented(name: str) -> None:
-    doc = optimizers.get(name).__doc__ or ""
-    assert "w = w" in doc
-    assert "Source: " in doc
-    assert optimizers.get(name).examples

@@ -206,11 +206,3 @@ def test_lengths(length: str, steps: int) -> None:
 
 def test_no_length_is_the_whole_run() -> None:
     assert SPAN.length(None) == 100
-
-
-@pytest.mark.parametrize("name", names("schedules"))
-def test_documented(name: str) -> None:
-    doc = schedules.get(name).__doc__ or ""
-    assert "lr " in doc
-    assert "Source: " in doc
-    assert schedules.get(name).examples

@@ -172,11 +172,3 @@ def test_wilson_solves_its_quadratic() -> None:
     """The ends are the p with (p_hat - p)**2 = z**2 p (1 - p) / n."""
     for p in wilson(37, 120, z=1.5):
         assert (37 / 120 - p) ** 2 == pytest.approx(1.5**2 * p * (1 - p) / 120, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", names("metrics"))
-def test_documented(name: str) -> None:
-    doc = metrics.get(name).__doc__ or ""
-    assert f"{name} = " in doc
-    assert "Source: " in doc
-    assert metrics.get(name).examples
