@@ -50,10 +50,10 @@ class MaxPool2d(Pool2d):
         ):
             # Every window that begins before the image comes to its first pixel, or steps over the whole image.
             if dilation > size and any(first % dilation >= size for first in range(-padding, 0, stride)):
-                height, width = windows.image
+                got = f"got dilation {windows.dilation} with padding {pair(self.padding)}"
                 raise ShapeError(
-                    f"got dilation {windows.dilation} with padding {pair(self.padding)} for images of {height} x {width}, "
-                    "which leaves a window nothing but padding; use a smaller dilation"
+                    f"{got} for images of {windows.image[0]} x {windows.image[1]}, which leaves a window nothing but "
+                    "padding; use a smaller dilation"
                 )
         return shape
 
