@@ -25,11 +25,12 @@ GAP = 128
 """The grey of the line between two images."""
 
 
+@np.errstate(all="ignore")
 def preview(config: Config, access: Access, path: Path, first: int, count: int) -> int:
     """Write a PNG of training samples to `path`: a row of originals, and one for each of 5 epochs from `first` on.
 
     Epochs count from 1. Where nothing is augmented there is the row of originals only. Returns the number of samples:
-    `count`, or all where there are fewer. UsageError for samples that are no images.
+    `count`, or all where there are fewer; what is no number is drawn black. UsageError for samples that are no images.
     """
     splits = load_data(config, access)
     shape = splits.train.inputs.shape[1:]
@@ -46,7 +47,7 @@ def preview(config: Config, access: Access, path: Path, first: int, count: int) 
         seen, _ = batches.gather(rows, epoch)
         kinds.append(seen * normalizer.std + normalizer.mean)
     low, high = float(splits.train.inputs.min()), float(splits.train.inputs.max())
-    grey = np.clip((np.stack(kinds) - low) * (255 / ((high - low) or 1.0)), 0, 255)
+    grey = np.clip(np.nan_to_num((np.stack(kinds) - low) * (255 / ((high - low) or 1.0))), 0, 255)
     write_atomic(path, encode(grid(np.rint(grey).astype(np.uint8))))
     return len(rows)
 

@@ -44,7 +44,11 @@ def rehearse(config: Config, build: Callable[[], Network], inputs: Array, target
         for metric in config.metrics:
             measure = metric.build()
             sums = _sums(metric, _call(measure, "sums", loss.logits(outputs), y))
-            _number(metric, "value", _call(measure, "value", sums))
+            value = _call(measure, "value", sums)
+            if measure.scalar:
+                _number(metric, "value", value)
+            if measure.proportion:
+                _share(metric, sums)
         dy = loss.backward()
         _expect(own(config.loss), "backward", dy, outputs.shape)
         network.backward(dy)
@@ -98,6 +102,14 @@ def _sums(component: Component, got: Any) -> Array:
     if entry is not None and (np.ndim(got) != 1 or np.asarray(got).dtype.kind not in "uif"):
         raise ConfigError(f"{place(entry)}: sums gave {kind(got)}, expected a vector of numbers")
     return np.asarray(got, np.float64)
+
+
+def _share(component: Component, sums: Array) -> None:
+    """Check that the sums of a share of samples are those counted and all."""
+    entry = own(component)
+    if entry is not None and not (len(sums) > 1 and 0 <= sums[0] <= sums[1]):
+        got = f"{place(entry)}: sums gave {sums[:2].tolist()}"
+        raise ConfigError(f"{got}, expected the samples that count and all of them, as for any proportion")
 
 
 def kind(value: Any) -> str:

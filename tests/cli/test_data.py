@@ -181,6 +181,14 @@ def test_preview_draws_what_the_network_sees(cli: Cli) -> None:
     np.testing.assert_array_equal(tiles(cli.folder / "plain.png")[:, :6], first[:1])
 
 
+def test_preview_draws_what_is_not_finite_without_a_word(cli: Cli) -> None:
+    cli.shipped("digits")
+    for augment in ("GaussianNoise: {std: 1e300}", "RandomRotation: {degrees: 1e308}"):
+        ended = cli("data", "preview", "digits.yaml", "--set", f"data.augment=[{augment}]")
+        assert len(ended.lines) == 2
+        assert tiles(cli.folder / "digits-preview.png").shape == (6, 10, 8, 8)
+
+
 def test_no_split_is_evaluated_on_augmented_samples(cli: Cli) -> None:
     cli.shipped("digits")
     wild = "data.augment=[RandomErasing: {p: 1, value: 999}, GaussianNoise: {std: 3}]"

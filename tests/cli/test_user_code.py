@@ -150,6 +150,12 @@ RETURNED = [
     ("metric", "return np.array([1.0, 2.0])", "return 1.0", "sums gave 1.0, expected a vector of numbers"),
     ("metric", "return np.array([1.0, 2.0])", "pass", "sums gave None"),
     ("metric", "return np.float32(sums[0] / sums[1])", "return 'good'", "value gave 'good', expected a number"),
+    (
+        "metric",
+        "return np.array([1.0, 2.0])",
+        "return np.array([3.0, 2.0])\n\n    proportion = True",
+        "sums gave [3.0, 2.0]",
+    ),
     ("metric", "sums(self, outputs, targets)", "sums(self)", "sums ended with TypeError: Odd.sums() takes"),
 ]
 
@@ -183,6 +189,13 @@ def test_what_works_is_left_alone(cli: Cli, kind: str) -> None:
     given = odd(cli, kind)
     run = cli.train(*given)
     assert cli("eval", run, "--code", "odd.py", "--json").json["metrics"]
+
+
+def test_a_metric_may_give_an_array_or_a_share(cli: Cli) -> None:
+    cli.train(*odd(cli, "metric", "return np.float32(sums[0] / sums[1])", "return sums\n\n    scalar = False"))
+    run = cli.train(*odd(cli, "metric", "    def sums", "    proportion = True\n\n    def sums"), "--name", "share")
+    low, high = cli("eval", run, "--code", "odd.py", "--json").json["intervals"]["Odd"]
+    assert low < 0.5 < high
 
 
 DATA = """
@@ -257,11 +270,27 @@ def test_the_trial_leaves_the_bits_of_a_run_alone(cli: Cli) -> None:
     assert plain.items() <= cli("train", "t.yaml", *given[1:], "--json").json["metrics"].items()
 
 
-def test_a_shape_of_floats_fails_before_training(cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (
+            "setup(self, in_shape): return (in_shape[0] / 2,)",
+            "setup gave shape (32.0,), expected whole numbers; use //",
+        ),
+        ("setup(self, in_shape): return (in_shape[0] - 65,)", "setup gave shape (-1,) for (64,), expected sizes >= 1"),
+        (
+            "setup(self, in_shape): self.declare('w', (0, 3), None)",
+            "Boom: declares w of shape (0, 3), expected whole numbers >= 1",
+        ),
+        ("activations(self): return None", "model.1.Boom: unsupported operand type(s) for +: 'int' and 'NoneType'"),
+        ("children(self): return {'part': 3}", "model.1.Boom: 'int' object has no attribute 'children'"),
+    ],
+)
+def test_shapes_and_sizes_that_nothing_has_fail_before_training(cli: Cli, method: str, message: str) -> None:
     given = boom(cli, "pass")
     text = (cli.folder / "boom.py").read_text()
-    cli.write("boom.py", f"{text}\n    def setup(self, in_shape):\n        return (in_shape[0] / 2,)\n")
-    assert "Boom: setup gave shape (32.0,), expected whole numbers; use //" in cli("check", *given, code=3).err
+    cli.write("boom.py", f"{text}\n    def {method}\n")
+    assert message in cli("check", *given, code=3).err
 
 
 def test_a_mistake_in_an_installed_package_or_a_plain_class_has_its_place_too(cli: Cli) -> None:

@@ -416,6 +416,8 @@ def test_images_are_not_moved_out_of_sight(name: str, options: dict[str, Any]) -
     build("augmentations", name, options).check((1, 6, 10))
     with pytest.raises(ShapeError, match="an image of 5 x 9"):
         build("augmentations", name, options).check((1, 5, 9))
+    with pytest.raises(ShapeError, match="out of sight; remove it"):
+        build("augmentations", "RandomShift", {"pixels": 1}).check((1, 1, 9))
 
 
 @pytest.mark.parametrize("name", names("augmentations"))

@@ -31,9 +31,10 @@ class RandomShift(Warp):
     def check(self, shape: tuple[int, ...]) -> None:
         super().check(shape)
         if self.pixels >= min(shape[1:]):
+            most = min(shape[1:]) - 1
             raise ShapeError(
                 f"got pixels = {self.pixels}, which can move an image of {shape[1]} x {shape[2]} out of sight; "
-                f"use at most {min(shape[1:]) - 1}"
+                + (f"use at most {most}" if most else "remove it")
             )
 
     def trace(self, places: Places, draws: Draws) -> None:
