@@ -6,11 +6,16 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dlcli.cli import show
 from dlcli.core.errors import UsageError, quote
+
+if TYPE_CHECKING:
+    from dlcli.config.diagnosis import Diagnosis
+    from dlcli.config.schema import Config
 
 ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A config file, a run directory, or - for stdin.")
@@ -73,6 +78,15 @@ def parent_of(runs: Path | None) -> Path:
     from dlcli.runs import root
 
     return root(runs)
+
+
+def prepared(config: str, set_: list[str] | None, code: list[str] | None) -> tuple[Config, Diagnosis]:
+    """A config checked among all components, those of `code` too; its warnings are shown."""
+    from dlcli.experiment.plugins import load_components
+    from dlcli.experiment.prepare import prepare
+
+    load_components(code or [], show.note)
+    return prepare(config, set_ or [], show.note)
 
 
 def cores(threads: int | None) -> int:

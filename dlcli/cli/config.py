@@ -23,11 +23,8 @@ def show_(
 ) -> None:
     """Print the config with every default written out."""
     from dlcli.config.resolved import to_yaml
-    from dlcli.experiment.plugins import load_components
-    from dlcli.experiment.prepare import prepare
 
-    load_components(code or [], show.note)
-    checked, _ = prepare(config, set_ or [], show.note)
+    checked, _ = common.prepared(config, set_, code)
     if json:
         common.emit_json(checked.resolved())
     else:

@@ -167,12 +167,9 @@ def preview(
 ) -> None:
     """Draw training samples as they are, and below as the network sees them in 5 epochs."""
     from dlcli.data.dataset import Access
-    from dlcli.experiment.plugins import load_components
-    from dlcli.experiment.prepare import prepare
     from dlcli.experiment.preview import preview as draw
 
-    load_components(code or [], show.note)
-    checked, _ = prepare(config, set_ or [], show.note)
+    checked, _ = common.prepared(config, set_, code)
     path = out or Path(f"{checked.name}-preview.png")
     with show.downloads() as progress:
         drawn = draw(checked, Access.from_environment(offline, progress, show.note), path, epoch, count)

@@ -23,11 +23,7 @@ def check(
     json: common.JsonOption = False,
 ) -> None:
     """Validate a config and infer shapes, without data."""
-    from dlcli.experiment.plugins import load_components
-    from dlcli.experiment.prepare import prepare
-
-    load_components(code or [], show.note)
-    checked, found = prepare(config, set_ or [], show.note)
+    checked, found = common.prepared(config, set_, code)
     for line in found.notes:
         show.note(f"note: {line}")
     shapes = [list(found.info.input_shape or ()), *(list(s.out_shape) for s in found.shapes)]

@@ -8,7 +8,7 @@ import sys
 from difflib import get_close_matches
 from pathlib import Path
 
-from dlcli.core.errors import ConfigError, UsageError, quote
+from dlcli.core.errors import ConfigError, UsageError, quote, reason
 
 MAX_BYTES = 1 << 20
 """The largest config, in bytes."""
@@ -56,15 +56,14 @@ def _read_file(name: str) -> tuple[str, bytes]:
             ) from None
         raise ConfigError(f"{name}: no such file; {_neighbour(Path(name))}") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{name}: cannot be read: {reason.lower()}") from None
+        raise ConfigError(f"{name}: cannot be read: {reason(error)}") from None
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ConfigError(f"{name}: is no regular file, expected a config file (or '-' for standard input)")
         try:
             return name, file.read(MAX_BYTES + 1)
         except OSError as error:
-            raise ConfigError(f"{name}: cannot be read: {(error.strerror or '').lower()}") from None
+            raise ConfigError(f"{name}: cannot be read: {reason(error)}") from None
 
 
 def _neighbour(path: Path) -> str:

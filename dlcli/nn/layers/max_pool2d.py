@@ -13,7 +13,8 @@ from dlcli.core.errors import ShapeError
 from dlcli.core.options import Pair, example, pair
 from dlcli.nn.layer import Shape, layers
 from dlcli.nn.layers.maxima import give_back, keep_largest
-from dlcli.nn.layers.pooling import ACROSS, DOWN, Pool2d, Two
+from dlcli.nn.layers.pooling import ACROSS, DOWN, Pool2d
+from dlcli.nn.windows import Two
 
 
 @layers.register

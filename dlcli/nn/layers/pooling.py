@@ -14,9 +14,8 @@ from dlcli.core.errors import ConfigError
 from dlcli.core.options import Padding, Pair, pair
 from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.channels import image_shape
-from dlcli.nn.windows import Windows
+from dlcli.nn.windows import Two, Windows
 
-Two = tuple[int, int]
 DOWN, ACROSS = 0, 1
 
 
