@@ -189,14 +189,14 @@ def _shapes(found: Diagnosis) -> None:
         layer: Layer = component.build()
         try:
             before, shape = shape, tuple(layer.setup(shape))
-        except Exception as error:  # a user's setup may raise anything
+            inside = [layer, *(inner for _, inner in walk(layer))]
+            parameters = sum(math.prod(s.shape) for inner in inside for s in inner.specs)
+            activations = sum(inner.activations() for inner in inside)
+        except Exception as error:  # a user's methods may raise anything, or give what nothing can be done with
             path = error.path if isinstance(error, ShapeError) else ()
             found.problem(_inside(component, path).inside, f"{refusal(error)}{_chain(found)}")
             return
         learns = learns or layer.learns()
-        inside = [layer, *(inner for _, inner in walk(layer))]
-        parameters = sum(math.prod(s.shape) for inner in inside for s in inner.specs)
-        activations = sum(inner.activations() for inner in inside)
         found.shapes.append(LayerShape(component, before, shape, parameters, activations))
         _shortest(found, component, max(inner.fewest for inner in inside))
     if not learns:

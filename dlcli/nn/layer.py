@@ -143,13 +143,15 @@ class Layer(Scratch, metaclass=Checked):
     ) -> None:
         """Announce a parameter from `setup`; `decays` is by default whether it has two axes or more.
 
-        ConfigError for a name that no checkpoint can hold, or that is taken.
+        ConfigError for a name that no checkpoint can hold, or that is taken, and for a size that no array has.
         """
         if not (isinstance(name, str) and PARAMETER.fullmatch(name)) or any(s.name == name for s in self.specs):
             raise ConfigError(
                 f"{type(self).__name__}: declares a parameter {quote(name)}, expected another name for each, of 1 to "
                 "64 of A-Z a-z 0-9 _ . -"
             )
+        if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in shape):
+            raise ConfigError(f"{type(self).__name__}: declares {name} of shape {shape}, expected whole numbers >= 1")
         fan = fans(shape)
         initializer = as_mapping(self.init).get(name, initializer)
         initializer.check(shape)

@@ -282,8 +282,8 @@ def test_the_trial_leaves_the_bits_of_a_run_alone(cli: Cli) -> None:
             "setup(self, in_shape): self.declare('w', (0, 3), None)",
             "Boom: declares w of shape (0, 3), expected whole numbers >= 1",
         ),
-        ("activations(self): return None", "model.1.Boom: unsupported operand type(s) for +: 'int' and 'NoneType'"),
-        ("children(self): return {'part': 3}", "model.1.Boom: 'int' object has no attribute 'children'"),
+        ("activations(self): return None", "model.2.Boom: unsupported operand type(s) for +: 'int' and 'NoneType'"),
+        ("children(self): return {'part': 3}", "model.2.Boom: 'int' object has no attribute 'children'"),
     ],
 )
 def test_shapes_and_sizes_that_nothing_has_fail_before_training(cli: Cli, method: str, message: str) -> None:
