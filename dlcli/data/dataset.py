@@ -8,15 +8,15 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
-from numpy.typing import NDArray
-
+from dlcli.core.arena import Array
 from dlcli.core.component import Checked
 from dlcli.core.options import Example
 from dlcli.core.registry import Registry
 
-Array = NDArray[Any]
+datasets: Registry[Dataset] = Registry("data set", "datasets")
+
 Targets = Literal["classes", "values"]
 """What a loss wants: class indices, or numbers to come close to."""
 
@@ -128,5 +128,4 @@ class Dataset(metaclass=Checked):
         """All samples. DataError for wrong data or a user's missing file, UnavailableError for an unreachable one."""
 
 
-datasets: Registry[Dataset] = Registry("data set", "datasets")
 datasets.base = Dataset

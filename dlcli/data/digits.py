@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import DataError
 from dlcli.core.options import example
-from dlcli.data.dataset import Access, Array, DataInfo, Dataset, Loaded, Samples, datasets
+from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
 from dlcli.data.files import read, sha256
 from dlcli.data.idx import image_samples
 

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import DataError
-from dlcli.data.dataset import Array, Samples
+from dlcli.data.dataset import Samples
 from dlcli.data.files import MAX_FILE
 
 UNSIGNED_BYTE = 0x08

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import DataError, short_path
-from dlcli.data.dataset import Array
 from dlcli.data.files import read
 from dlcli.data.idx import read_idx
 from dlcli.data.npz import opened, read_npy

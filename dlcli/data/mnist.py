@@ -7,9 +7,10 @@ from typing import ClassVar, cast
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import example
 from dlcli.data.cache import obtain
-from dlcli.data.dataset import Access, Array, DataInfo, Dataset, Loaded, Samples, datasets
+from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
 from dlcli.data.files import sha256
 from dlcli.data.idx import image_samples
 from dlcli.data.sources import FASHION_MNIST, MNIST, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Source

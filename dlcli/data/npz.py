@@ -14,8 +14,8 @@ from typing import IO
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import DataError, quote, suggest
-from dlcli.data.dataset import Array
 from dlcli.data.files import MAX_FILE
 
 KINDS = "buif"

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, DataError, short_path
 from dlcli.core.options import Count, example
-from dlcli.data.dataset import Access, Array, DataInfo, Dataset, Loaded, Samples, datasets
+from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
 from dlcli.data.files import read, sha256
 from dlcli.data.npz import Archive, opened
 

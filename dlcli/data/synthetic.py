@@ -14,10 +14,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError
 from dlcli.core.options import Count, Natural, NonNegative, Positive, example
 from dlcli.core.rng import stream
-from dlcli.data.dataset import Access, Array, DataInfo, Dataset, Loaded, Samples, datasets
+from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
 
 TRAIN, TEST, CENTRES = range(3)
 """What the streams of a generated data set are for."""

@@ -12,8 +12,8 @@ from itertools import chain, islice
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import DataError, quote, suggest
-from dlcli.data.dataset import Array
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import CheckpointError, DivergedError, OutputError, escape, quote
 
 FORMAT = "dlcli-ckpt"
@@ -36,12 +36,12 @@ MAX_META = 2**24
 MAX_ARRAYS = 65_000
 """Limits in bytes, bytes and arrays; the zip format itself ends at 65,535 members."""
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Array]
 Member = tuple[str, bytes, memoryview]
 """A member's name, npy header and payload."""
 
 
-def pack(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def pack(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     """The one spelling of `meta` (JSON with finite numbers) and `arrays` (finite, C order after packing).
 
     Raises DivergedError for a number that is not finite, OutputError beyond `MAX_SIZE`.

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlcli.core import fsio
+from dlcli.core.arena import Array
 from dlcli.core.errors import CheckpointError, DlcliError, OutputError, quote, reason
 from dlcli.training import archive
 
@@ -44,7 +44,7 @@ class Snapshot:
     """
 
     meta: dict[str, Any]
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, Array]
 
     @property
     def step(self) -> int:
@@ -79,9 +79,7 @@ def read(path: Path) -> Snapshot:
     return snapshot
 
 
-def check_fit(
-    arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[tuple[int, ...], Any]], where: str
-) -> None:
+def check_fit(arrays: Mapping[str, Array], expected: Mapping[str, tuple[tuple[int, ...], Any]], where: str) -> None:
     """Raises CheckpointError unless `arrays` has exactly the names, shapes and dtypes that `expected` maps to."""
     for name in sorted(arrays.keys() ^ expected.keys()):
         problem = "is missing" if name in expected else "has no place in this model"

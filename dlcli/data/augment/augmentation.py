@@ -15,6 +15,8 @@ from dlcli.core.registry import Registry
 from dlcli.data.augment.draws import Draws
 from dlcli.data.augment.places import Places
 
+augmentations: Registry[Augmentation] = Registry("augmentation", "augmentations")
+
 Range = tuple[float, float]
 """The least and the greatest value that is drawn."""
 
@@ -46,6 +48,9 @@ class Augmentation(metaclass=Checked):
     @abstractmethod
     def change(self, images: Array, draws: Draws, scale: Scale) -> None:
         """Change samples (n, *shape) in place. They are floats with the raw values of the data, not yet normalised."""
+
+
+augmentations.base = Augmentation
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,7 +94,3 @@ def around_zero(name: str, given: float | Range) -> Range:
     if given < 0:
         raise ConfigError(f"got {name} = {given:g}, expected a number >= 0 or a list of two")
     return -given, given
-
-
-augmentations: Registry[Augmentation] = Registry("augmentation", "augmentations")
-augmentations.base = Augmentation
