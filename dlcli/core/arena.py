@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, MutableMapping, Sequence
+from threading import get_ident
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -56,6 +57,10 @@ class Scratch:
         if kept is None or kept.shape[1:] != shape[1:] or len(kept) < shape[0]:
             kept = self.scratch[name] = aligned(shape, dtype)
         return kept if len(kept) == shape[0] else kept[: shape[0]]
+
+    def own(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """A buffer of the calling thread alone, which so stays in its core's cache from one lane to the next."""
+        return self.buffer(f"{name} {get_ident()}", shape, dtype)
 
 
 def write(name: str, target: Array, value: Any) -> None:

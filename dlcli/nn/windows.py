@@ -10,7 +10,6 @@ from numpy.lib.stride_tricks import as_strided
 
 from dlcli.core.arena import Array, Scratch
 from dlcli.core.errors import ShapeError
-from dlcli.core.workers import MOST
 
 Two = tuple[int, int]
 
@@ -92,7 +91,7 @@ class Patches:
     """The patches under windows as matrices (windows, terms), one for each group of channels, block by block.
 
     `terms` is the size of a patch of one group, `size` that of all patches of an image, `step` the images in a block,
-    whose patches stay in a cache. The room for them is taken from `scratch`, a part for each lane.
+    whose patches stay in a cache. The room for them is taken from `scratch`, for each thread its own.
     """
 
     def __init__(self, name: str, windows: Windows, channels: int, groups: int, scratch: Scratch) -> None:
@@ -102,41 +101,40 @@ class Patches:
         self.size = math.prod(self.count) * self.terms * groups
         self.step = max(1, BLOCK // self.size)
 
-    def matrix(self, lane: int, images: Array) -> Array:
+    def matrix(self, images: Array) -> Array:
         """The patches of a block of images (n, H, W, C) as matrices."""
         if self.windows.padded != self.windows.image:
-            room = self._padded(lane, len(images))
+            room = self._padded(len(images))
             room[:, *self.windows.inner] = images
             images = room
-        matrix, patches = self.room(lane, len(images))
+        matrix, patches = self.room(len(images))
         np.copyto(patches, self.windows.under(images).reshape(patches.shape))
         return matrix
 
-    def room(self, lane: int, n: int) -> tuple[Array, Array]:
+    def room(self, n: int) -> tuple[Array, Array]:
         """Room for the patches of n images: as matrices, and as (n, down, across, kernel height, width, groups, C).
 
         What lies innermost is copied in runs: a row of a patch, or a row of windows where that is longer.
         """
         (down, across), kernel, groups = self.count, self.windows.kernel, self.groups
-        room = self._own("", lane, n, (self.size,))
+        room = self._own("", n, (self.size,))
         if self.terms // kernel[0] >= across:
             room = room.reshape(groups, n, down, across, *kernel, -1)
             return room.reshape(groups, -1, self.terms), room.transpose(1, 2, 3, 4, 5, 0, 6)
         room = room.reshape(groups, *kernel, -1, n, down, across)
         return room.reshape(groups, self.terms, -1).transpose(0, 2, 1), room.transpose(4, 5, 6, 1, 2, 0, 3)
 
-    def add_up(self, lane: int, patches: Array, images: Array) -> None:
+    def add_up(self, patches: Array, images: Array) -> None:
         """Set images (n, H, W, C) to the sums of patches, seen as the second view of `room`, over their overlaps."""
-        padded = self._padded(lane, len(images))
+        padded = self._padded(len(images))
         self.windows.scatter(patches, padded.reshape(*padded.shape[:3], self.groups, -1))
         np.copyto(images, padded[:, *self.windows.inner])
 
-    def _padded(self, lane: int, n: int) -> Array:
-        room = self._own(" padded", lane, n, (*self.windows.padded, self.channels))
+    def _padded(self, n: int) -> Array:
+        room = self._own(" padded", n, (*self.windows.padded, self.channels))
         room.fill(0)
         return room
 
-    def _own(self, name: str, lane: int, n: int, shape: tuple[int, ...]) -> Array:
-        """A lane's own room for a block of n arrays of `shape`."""
-        room = self.scratch.buffer(self.name + name, (MOST, self.step, math.prod(shape)))
-        return room[lane, :n].reshape(n, *shape)
+    def _own(self, name: str, n: int, shape: tuple[int, ...]) -> Array:
+        """The calling thread's own room for a block of n arrays of `shape`."""
+        return self.scratch.own(self.name + name, (self.step, math.prod(shape)))[:n].reshape(n, *shape)

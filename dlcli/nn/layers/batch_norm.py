@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import get_ident
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -159,7 +158,7 @@ class BatchNorm(Layer):
 
     def _spare(self, block: slice) -> Array:
         """Room for a block: one for each thread, so that it stays in that core's cache from lane to lane."""
-        return self.buffer(f"spare {get_ident()}", (self.step, *self.x.shape[1:]))[: block.stop - block.start]
+        return self.own("spare", (self.step, *self.x.shape[1:]))[: block.stop - block.start]
 
     def _each(self, work: Callable[[int, slice], None]) -> None:
         """Call work(lane, rows) for every block of every lane."""

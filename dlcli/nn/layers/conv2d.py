@@ -86,13 +86,13 @@ class Conv2d(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x.transpose(0, 2, 3, 1)
-        y = self.buffer("y", (len(x), *(self.out_shape or ())))
+        y = self.buffer("y", (len(x), *self.out_shape))
         pixels, weight = y.transpose(0, 2, 3, 1), self._weight().transpose(0, 2, 1)
         bias = np.tile(self.params["bias"], y.shape[3]) if self.bias else None
 
         def work(lane: int, rows: slice) -> None:
             for block in blocks(rows, self.patches.step):
-                np.matmul(self.patches.matrix(lane, self.x[block]), weight, out=self._pixels(pixels[block]))
+                np.matmul(self.patches.matrix(self.x[block]), weight, out=self._pixels(pixels[block]))
                 if bias is not None:  # a row of pixels at a time, so that the inner loop is long
                     lines = pixels[block].reshape(-1, len(bias))
                     lines += bias
@@ -107,7 +107,7 @@ class Conv2d(Layer):
             np.matmul(np.ones(len(pixels), dy.dtype), pixels, out=self.grads["bias"])
         if not self.needs_input_grad:
             return self._backward(None)
-        dx = self.buffer("dx", (len(dy), *(self.in_shape or ())))
+        dx = self.buffer("dx", (len(dy), *self.in_shape))
         return self._backward(dx) if self.turned is None else self._backward_turned(self.turned, dx)
 
     def _backward(self, dx: Array | None) -> Array | None:
@@ -115,13 +115,13 @@ class Conv2d(Layer):
         weight, patches = self._weight(), self.patches
         out = dx.transpose(0, 2, 3, 1) if dx is not None else None
 
-        def term(lane: int, block: slice, dweight: Array) -> None:
+        def term(block: slice, dweight: Array) -> None:
             d = self._pixels(self.dy[block])
-            np.matmul(d.transpose(0, 2, 1), patches.matrix(lane, self.x[block]), out=dweight)
+            np.matmul(d.transpose(0, 2, 1), patches.matrix(self.x[block]), out=dweight)
             if out is not None:
-                shares, by_place = patches.room(lane, len(out[block]))
+                shares, by_place = patches.room(len(out[block]))
                 np.matmul(d, weight, out=shares)
-                patches.add_up(lane, by_place, out[block])
+                patches.add_up(by_place, out[block])
 
         total = self._summed(patches, weight.shape, term).reshape(self.out_channels, *patches.windows.kernel, -1)
         self.grads["weight"] = total.transpose(0, 3, 1, 2)
@@ -133,8 +133,8 @@ class Conv2d(Layer):
         grouped = self.params["weight"].reshape(self.groups, -1, *self.params["weight"].shape[1:])[..., ::-1, ::-1]
         weight = grouped.transpose(0, 3, 4, 1, 2).reshape(self.groups, patches.terms, -1)
 
-        def term(lane: int, block: slice, dweight: Array) -> None:
-            matrix = patches.matrix(lane, self.dy[block])
+        def term(block: slice, dweight: Array) -> None:
+            matrix = patches.matrix(self.dy[block])
             np.matmul(self._pixels(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
             np.matmul(matrix, weight, out=self._pixels(out[block]))
 
@@ -143,7 +143,7 @@ class Conv2d(Layer):
         self.grads["weight"] = turned.reshape(self.params["weight"].shape)
         return dx
 
-    def _summed(self, patches: Patches, shape: Shape, term: Callable[[int, slice, Array], None]) -> Array:
+    def _summed(self, patches: Patches, shape: Shape, term: Callable[[slice, Array], None]) -> Array:
         """The sum over all blocks of what `term` writes into an array of `shape`, lane by lane."""
         cut = lanes(len(self.x), patches.size)
         sums = self.buffer("sums", (len(cut), 2, *shape))
@@ -152,14 +152,14 @@ class Conv2d(Layer):
             total, one = sums[lane]
             total.fill(0)
             for block in blocks(rows, patches.step):
-                term(lane, block, one)
+                term(block, one)
                 total += one
 
         self.workers.each(work, cut)
         return np.add.reduce(sums[:, 0], axis=0)
 
     def flops(self) -> int:
-        return 2 * self.patches.terms * math.prod(self.out_shape or ())
+        return 2 * self.patches.terms * math.prod(self.out_shape)
 
     def _weight(self) -> Array:
         """The weight as a matrix (out / groups, terms) for each group."""
