@@ -54,7 +54,7 @@ def _setup(inner: Callable[..., Shape]) -> Callable[..., Shape]:
         out_shape = tuple(inner(self, tuple(in_shape)))
         if not all(isinstance(size, (int, np.integer)) for size in out_shape):
             raise ShapeError(f"{type(self).__name__}: setup gave shape {out_shape}, expected whole numbers; use //")
-        if min(out_shape, default=1) < 1 <= min(in_shape, default=1):  # empty samples are not the layer's fault
+        if min(out_shape, default=1) < 1:
             raise ShapeError(f"{type(self).__name__}: setup gave shape {out_shape} for {in_shape}, expected sizes >= 1")
         self.out_shape = out_shape
         self.in_shape = tuple(in_shape)
