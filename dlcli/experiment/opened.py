@@ -71,7 +71,7 @@ def open_checkpoints(
         raise UsageError(f"--checkpoint {quote(which)} together with {len(names)} runs; give best, last or a step")
     chosen: Sequence[str | None] = names or [None]
     found = [_open(name, which, parent, hashes, note) for name in chosen]
-    files = [str(fsio.nearby(opened.path)) for opened in found]
+    files = [str(fsio.nearby(opened.path.resolve())) for opened in found]
     for name, file in zip(names, files, strict=False):
         if files.count(file) > 1:
             raise UsageError(f"{quote(name)}: its checkpoint {file} is named twice; give each once")

@@ -48,11 +48,11 @@ def load_split(members: Sequence[Opened], name: str | None, access: Access, note
     found = Split(name, splits.named(name), splits.info, splits.test is not None, splits.truth)
     for opened in members[1:]:
         other = _loaded(opened, access, note)
-        if not _same(found, other.named(name), other.info):
-            hint = "what is held out follows from the seed; choose --split test"
+        if not _same(name, splits, other):
+            held_out = "what is held out follows from the seed; choose --split test"
             raise CheckpointError(
                 f"{opened.path}: has other samples in its {name} split than {members[0].path}; "
-                + (hint if found.has_test and name != "test" else "name runs on the same data")
+                + (held_out if _same("test", splits, other) else "name runs on the same data")
             )
     return found
 
@@ -78,9 +78,10 @@ def _said(fact: object) -> str:
     return ", ".join(map(quote, fact[:6])) if isinstance(fact, tuple) and named else str(fact).lower()
 
 
-def _same(first: Split, samples: Samples, info: DataInfo) -> bool:
-    """Whether samples are those of the first; of values float32 has to do, since each config has its own dtype."""
-    x, y = first.samples
-    targets = [t if t.dtype.kind in "iu" else t.astype(np.float32) for t in (y, samples.targets)]
-    same_names = first.info.class_names == info.class_names
-    return same_names and np.array_equal(x, samples.inputs) and np.array_equal(targets[0], targets[1])
+def _same(name: str, first: Splits, second: Splits) -> bool:
+    """Whether a split has the same samples in both; of values as float32, since each config has its own dtype."""
+    a, b = (getattr(splits, name) for splits in (first, second))
+    if a is None or b is None or first.info.class_names != second.info.class_names:
+        return False
+    targets = [t if t.dtype.kind in "iu" else t.astype(np.float32) for t in (a.targets, b.targets)]
+    return np.array_equal(a.inputs, b.inputs) and np.array_equal(*targets)

@@ -115,7 +115,14 @@ def test_an_ensemble_of_checkpoints_of_one_run(cli: Cli, digits: Path) -> None:
     assert "no figure is called 'loss'" in cli("eval", *steps, "--require", "loss<1", code=2).err
     cli.shipped("xor")
     odd = cli.train("xor.yaml", "--set", "train.epochs=1").relative_to(cli.folder)
-    assert "name runs on the same data" in cli("eval", digits, odd, "--split", "test", code=6).err
+    for split in ("train", "test"):
+        assert "name runs on the same data" in cli("eval", digits, odd, "--split", split, code=6).err
+    whole = cli.train(
+        "digits.yaml", "--set", "data.validation=0", "--set", "train.epochs=1", "--set", "train.monitor=train.loss"
+    )
+    assert "choose --split test" in cli("eval", digits, whole, code=6).err
+    (cli.folder / "link").symlink_to(cli.folder / digits)
+    assert "is named twice" in cli("eval", digits, "link", code=2).err
 
 
 def test_values_of_an_ensemble_are_the_mean(cli: Cli) -> None:
