@@ -70,7 +70,8 @@ def test_what_does_not_fit_is_refused_by_name(options: dict[str, Any], message: 
 
 
 def test_lengths_name_their_units() -> None:
-    with pytest.raises(ConfigError, match="got wait = 10, expected null or a length >= 0 with its unit, such as '500 steps'"):
+    words = "got wait = 10, expected null or a length >= 0 with its unit, such as '500 steps'"
+    with pytest.raises(ConfigError, match=words):
         Part(wait=10)
 
 
