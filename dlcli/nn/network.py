@@ -45,6 +45,8 @@ class Network:
     """
 
     def __init__(self, layers: Sequence[Layer], in_shape: Shape, *, dtype: Any = np.float32, seed: int = 0) -> None:
+        if not isinstance(layers, Sequence):
+            raise ConfigError(f"Network: got layers = {quote(layers)}, expected a list of layers")
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise ConfigError(

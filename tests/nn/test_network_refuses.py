@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli import Linear, Network, ReLU
+from dlcli import Linear, Network, ReLU, Sequential
 from dlcli.core.errors import ConfigError, ShapeError
 
 
@@ -21,6 +21,12 @@ class Plain:
 def test_only_layers_make_a_network(wrong):
     with pytest.raises(ConfigError, match=r"layer 1: got .*, expected an object of a class derived from Layer"):
         Network([Linear(2, 3), wrong], (2,))
+
+
+@pytest.mark.parametrize("wrong", [None, ReLU(), Sequential([ReLU()]), (layer for layer in [ReLU()])])
+def test_layers_come_as_a_list(wrong):
+    with pytest.raises(ConfigError, match=r"^Network: got layers = .*, expected a list of layers$"):
+        Network(wrong, (2,))
 
 
 @pytest.mark.parametrize("shape", [(2,), (4, 3), (4, 2, 1)])
