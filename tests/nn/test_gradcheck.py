@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registered import of, rows
+from registered import build, of, rows
 
 from dlcli.core.arena import Array, Views
 from dlcli.core.errors import ShapeError
@@ -18,6 +18,7 @@ from dlcli.nn.layers.dropout import Dropout
 from dlcli.nn.layers.flatten import Flatten
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.relu import ReLU
+from dlcli.nn.layers.residual import Residual
 from dlcli.nn.layers.sequential import Sequential
 from dlcli.nn.layers.tanh import Tanh
 from dlcli.nn.losses.cross_entropy import CrossEntropyLoss
@@ -222,6 +223,17 @@ def test_a_layer_inside_a_container_is_named() -> None:
     network = stack(Sequential([Linear(None, 8), Sign(None, 8)]), Linear(None, 10))
     report = check_network(network, CrossEntropyLoss(), *batch(0, (12,)), seed=0)
     assert failures(report.rows)[0] == ("0.1 Sign", "bias")
+
+
+def test_parameters_that_start_on_a_kink_are_no_failure() -> None:
+    # A block that begins as the identity hands zeros of the ReLU before it to the one behind it.
+    zero = build("initializers", "zeros", {})
+    body = [Linear(None, 6), Tanh(), Linear(None, 6, init={"weight": zero, "bias": zero})]
+    network = Network([Linear(None, 6), ReLU(), Residual(body), ReLU()], (4,), dtype=np.float64)
+    values, x = network.arena.values.copy(), np.random.default_rng(0).normal(size=(5, 4))
+    report = check_network(network, MSELoss(), x, np.zeros((5, 6)), seed=0)
+    assert failures(report.rows) == []
+    np.testing.assert_array_equal(network.arena.values, values)
 
 
 def test_relu_at_zero_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from dlcli.nn.loss import Loss
 from dlcli.nn.network import walk
 
 NUDGES = 3
-"""How often x is moved away from kinks before the check gives up."""
+"""How often x and the parameters are moved away from kinks before the check gives up."""
 
 
 @dataclass
@@ -69,10 +69,22 @@ class Check:
                 return [broken(subject.label, error, subject.mode)]
             if nudge == NUDGES or not any(row.stuck for row in rows):
                 break
-            size = float(np.sqrt(np.mean(subject.x**2))) or 1.0
-            moved = subject.x + 1e-3 * 10**nudge * size * self.rng.normal(size=subject.x.shape)
-            subject = replace(subject, x=moved)
+            subject = self._beside(subject, 1e-3 * 10**nudge)
         return rows
+
+    def _beside(self, subject: Subject, share: float) -> Subject:
+        """The same function at x and parameters that are moved by that share of their size: some start on a kink."""
+
+        def moved(tensor: Array) -> Array:
+            size = float(np.sqrt(np.mean(tensor**2))) or 1.0
+            return tensor + share * size * self.rng.normal(size=tensor.shape)
+
+        twin = subject.probe(subject.twin, np.complex128).params if subject.twin is not None else {}
+        for name, (values, _) in subject.probe(subject.real, np.float64).params.items():
+            values[...] = moved(values)
+            if name in twin:
+                twin[name][0][...] = values
+        return replace(subject, x=moved(subject.x))
 
     def _rows(self, subject: Subject, blame: str | None) -> list[Row]:
         probe = subject.probe(subject.real, np.float64)
