@@ -207,7 +207,7 @@ def _shapes(found: Diagnosis) -> None:
 
 def _shortest(found: Diagnosis, component: Component, fewest: int) -> None:
     """The shortest batch of an epoch against what a layer needs to train on."""
-    size, n = found.config.data.batch_size, found.train or 0
+    size, n = found.config.data.batch_size, max(0, found.train or 0)
     if min(size, n or size) < fewest:
         found.problem(component.inside, f"trains on batches of {fewest} samples or more; raise data.batch_size")
     elif 0 < n % size < fewest and not found.config.data.drop_last:

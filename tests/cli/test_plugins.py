@@ -95,7 +95,7 @@ def swish(cli: Cli) -> Path:
 def test_one_file_adds_a_layer_that_every_command_knows(cli: Cli, swish: Path) -> None:
     code = ("--code", "swish.py")
     assert "Swish" in cli("list", "layers", *code, "--json").json["layers"]
-    assert re.search(r"Swish +y = x / \(1 \+ exp\(-beta x\)\)  \(swish\.py\)", cli("list", *code).out)
+    assert re.search(r"Swish +y = x / \(1 \+ exp\(-beta x\)\)  \(swish\.py\)", cli("list", "layers", *code).out)
     described = cli("describe", "Swish", *code).out
     assert "  beta  a number > 0  default 1.0\n" in described
     assert "  Swish: {beta: 2.0}\n" in described
