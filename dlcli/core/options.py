@@ -106,8 +106,9 @@ def options(cls: type, base: type | None = None) -> list[Option]:
         hints: dict[str, Any] = {}
     else:
         own = list(inspect.signature(target.__init__).parameters.values())[1:]
-        generated = "__dataclass_fields__" in vars(target) and "__init__" in vars(target)
-        hints = typing.get_type_hints(target if generated else target.__init__, include_extras=True)
+        maker = next(c for c in target.__mro__ if "__init__" in vars(c))  # where its types are written
+        generated = "__dataclass_fields__" in vars(maker)
+        hints = typing.get_type_hints(maker if generated else maker.__init__, include_extras=True)
     inherited = (
         {f.name for f in dataclasses.fields(base)} if base is not None and dataclasses.is_dataclass(base) else set()
     )

@@ -63,6 +63,12 @@ def test_a_class_without_constructor_has_no_options() -> None:
     assert options(Empty) == []
 
 
+@pytest.mark.parametrize("name", ["Tanh", "Linear", "Conv2d"])
+def test_a_subclass_without_a_constructor_of_its_own_has_the_options_of_the_class_above(name: str) -> None:
+    known = layers.get(name)
+    assert options(type("Mine", (known,), {}), layers.base) == options(known, layers.base)
+
+
 def test_an_adapted_class_has_its_own_options_and_the_common_ones() -> None:
     class Shifted:
         def __init__(self, by=1.0):
