@@ -16,7 +16,6 @@ from dlcli.data.dataset import Access
 from dlcli.experiment import environment
 from dlcli.experiment.assemble import Experiment, assemble
 from dlcli.experiment.data import load_data
-from dlcli.experiment.plugins import require_code
 from dlcli.experiment.session import Note, Session
 from dlcli.runs import Run, now
 from dlcli.training import checkpoint, journal
@@ -67,7 +66,6 @@ def resume(
     with lock.released_on_failure():
         fsio.sweep(run.path)
         facts = run.facts()
-        require_code(facts.get("code", {}), code, str(run.path))
         config = stored_config(run)
         fsio.make_dirs(run.checkpoints)
         found = _newest(run, config, note)

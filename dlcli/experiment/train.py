@@ -17,7 +17,7 @@ from dlcli.data.dataset import Access
 from dlcli.experiment import opening
 from dlcli.experiment.assemble import assemble, build_network
 from dlcli.experiment.data import Splits, load_data
-from dlcli.experiment.plugins import load_components
+from dlcli.experiment.plugins import load_components, require_code
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.session import Note, Outcome, Session, View
 from dlcli.experiment.stop import Stop
@@ -82,7 +82,9 @@ def train(
     rehearse(config, lambda: build_network(config, splits.info), *splits.train)
     experiment = assemble(config, splits, where.threads)
     if earlier is not None and where.run_dir is None:
-        note(f"same config as {earlier.path}: will give the same bits; --resume shows its result")
+        unchanged = set(earlier.facts().get("code", {}).values()) == set(hashes.values())
+        gives = "will give the same bits; --resume shows its result" if unchanged else "the --code files differ"
+        note(f"same config as {earlier.path}: {gives}")
 
     def claimed() -> Run:
         if where.run_dir is not None:
@@ -126,6 +128,7 @@ def _earlier(config: Config, where: Where) -> Run | None:
 def _continue(
     run: Run, hashes: dict[str, str], access: Access, where: Where, note: Note, watch: Watch, *, exact: bool = True
 ) -> Trained:
+    require_code(run.facts().get("code", {}), hashes, str(run.path))
     summary = run.summary()
     if summary is not None:
         note(f"already complete: {run.path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -127,11 +128,17 @@ def test_a_run_needs_its_code_again_and_hints_carry_it(cli: Cli, swish: Path) ->
     # The content counts, not the name; and another content is another layer.
     cli.write("renamed.py", SWISH)
     assert cli("eval", "--code", "renamed.py").out == evaluated.out
+    same = f"same config as {run}: "
+    again = cli("train", swish, *code, "--max-steps", "1")
+    assert again.lines[0] == f"{same}will give the same bits; --resume shows its result"
+    shutil.rmtree(cli.folder / again.out.strip())
     cli.write("swish.py", SWISH.replace("1 +", "1.0 +"))
-    for command in (("eval",), ("eval", f"{run}/checkpoints/best.npz")):
+    resumed = (("resume", run), ("train", swish, "--resume"))  # of a run that is complete
+    for command in (("eval",), ("eval", f"{run}/checkpoints/best.npz"), *resumed):
         assert re.search(r"swish.py has sha256 \w{12}..., expected \w{12}...", cli(*command, *code, code=6).err)
     assert cli("gradcheck", run, *code).out == cli("gradcheck", swish, *code).out
     assert cli("runs", "show", run).out.startswith(f"run         {run}\nstatus      complete")
+    assert cli("train", swish, *code, "--max-steps", "1").lines[0] == f"{same}the --code files differ"
 
 
 def test_gradcheck_grades_a_file_by_its_exit_code(cli: Cli) -> None:
