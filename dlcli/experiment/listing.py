@@ -164,7 +164,7 @@ def _at(config: Any, key: str) -> Any:
 
 
 def _sorted(rows: list[Row], key: str) -> list[Row]:
-    """Ascending, but figures with the best first; runs without the value stand last."""
+    """Ascending, but figures with the best first, each monitor's by itself; runs without the value stand last."""
     keys = {name for row in rows for name in row.set}
     # The name of a component may be left out: optimizer.lr is optimizer.SGD.lr and optimizer.Adam.lr.
     meant = [name for name in sorted(keys) if key in (name, _without_components(name))]
@@ -180,10 +180,15 @@ def _sorted(rows: list[Row], key: str) -> list[Row]:
             raise UsageError(f"--sort: {quote(key)} is not known, or not finite, in any run; sort by another")
         raise UsageError(f"--sort: no run has {quote(key)}; {suggest(key, names)}")
     have, have_not = [r for r in rows if value(r) is not None], [r for r in rows if value(r) is None]
-    figure = have[0].best["metric"] if key == "best" and have and have[0].best else key
     numbers = all(isinstance(value(r), (int, float)) for r in have)
-    order = value if numbers else lambda row: str(value(row))
-    return sorted(have, key=order, reverse=better(str(figure)) == "max") + have_not
+
+    def order(row: Row) -> tuple[str, Any]:
+        figure = str(row.best["metric"]) if key == "best" and row.best else key
+        if not numbers:
+            return figure, str(value(row))
+        return figure, -value(row) if better(figure) == "max" else value(row)
+
+    return sorted(have, key=order) + have_not
 
 
 def _without_components(key: str) -> str:

@@ -69,6 +69,24 @@ def test_the_best_run_stands_first_whichever_way_is_better(cli: Cli, digits: Pat
     assert first["best"]["value"] > last["best"]["value"]
 
 
+def test_runs_of_different_monitors_are_sorted_each_by_its_own_direction(cli: Cli, digits: Path) -> None:
+    for metric in ("val.loss", "val.accuracy"):
+        for value in (0.5, 0.75):
+            copy = cli.folder / f"runs/{metric}-{value}"
+            shutil.copytree(cli.folder / digits, copy)
+            found = json.loads((copy / "summary.json").read_text())
+            found["best"] |= {"metric": metric, "value": value}
+            (copy / "summary.json").write_text(json.dumps(found))
+    shutil.rmtree(cli.folder / digits)
+    ended = cli("runs", "list", "--sort", "best", "--json").json["runs"]
+    assert [Path(row["run"]).name for row in ended] == [
+        "val.accuracy-0.75",
+        "val.accuracy-0.5",
+        "val.loss-0.5",
+        "val.loss-0.75",
+    ]
+
+
 def test_no_run_has_a_finite_best(cli: Cli, digits: Path) -> None:
     summary = cli.folder / digits / "summary.json"
     found = json.loads(summary.read_text())
