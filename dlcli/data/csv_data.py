@@ -46,15 +46,11 @@ class Csv(Dataset):
         names = [self.target] if isinstance(self.target, str) else list(self.target)
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"data.dataset.Csv.target: got {quote(names)}, expected one or more different columns")
-        if self.wanted == "classes" and len(names) > 1:
-            raise ConfigError(
-                f"data.dataset.Csv.target: got {len(names)} columns, expected one for a loss on classes; "
-                "name one column, or use a loss on values such as MSELoss"
-            )
         return names
 
     def info(self, seed: int) -> DataInfo:
-        shape: tuple[int, ...] = (len(self.targets),) if self.wanted == "values" else ()
+        count = len(self.targets)
+        shape: tuple[int, ...] = (count,) if self.wanted == "values" or count > 1 else ()
         path = Path(self.path)
         if not path.exists():
             return DataInfo(None, None, shape, None, None)
@@ -107,8 +103,10 @@ class Csv(Dataset):
 
     def _has_classes(self, table: Table) -> bool:
         """The first row decides whether a column holds text, so that a slip further down is an error, not a class."""
+        if len(self.targets) > 1:
+            return False
         first = table.rows[0][table.position(self.targets[0])]
-        return self.wanted == "classes" or (len(self.targets) == 1 and bool(first.strip()) and not is_number(first))
+        return self.wanted == "classes" or (bool(first.strip()) and not is_number(first))
 
     def _class_names(self, table: Table) -> tuple[str, ...] | None:
         if not self._has_classes(table):

@@ -68,7 +68,7 @@ def sample_batch(config: Config, info: DataInfo, outputs: int, size: int) -> tup
     """
     rng = stream(config.seed, "sample")
     x = rng.standard_normal((size, *(info.input_shape or ())))
-    if info.classes is not None or wanted_targets(config) == "classes":
+    if info.classes is not None or (wanted_targets(config) == "classes" and not info.target_shape):
         return x, rng.integers(0, info.classes or outputs, size)
     loss: Loss = config.loss.build()
     return x, loss.draw(rng, (size, *info.target_shape))[1]

@@ -89,6 +89,15 @@ PROBLEMS = [
         "c.yaml:11:7: loss: CrossEntropyLoss learns classes, but linear has values of shape (1,) as targets; use a "
         "loss on values such as MSELoss",
     ),
+    (
+        ["data.dataset={Csv: {path: nowhere.csv, target: [a, b]}}", "loss=MSELoss"],
+        "c.yaml:14:11: metrics.0: accuracy measures classes, but Csv has values",
+    ),
+    (
+        ["data.dataset={Csv: {path: nowhere.csv, target: [a, b]}}"],
+        "c.yaml:11:7: loss: CrossEntropyLoss learns classes, but Csv has values of shape (2,) as targets; use a "
+        "loss on values such as MSELoss",
+    ),
     (["metrics=[r2]"], "--set metrics=[r2]: metrics.0: r2 measures values, but CrossEntropyLoss learns classes"),
     (
         ["metrics=[accuracy, accuracy]"],
