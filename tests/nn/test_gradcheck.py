@@ -225,6 +225,14 @@ def test_a_layer_inside_a_container_is_named() -> None:
     assert failures(report.rows)[0] == ("0.1 Sign", "bias")
 
 
+def test_the_lists_inside_a_container_have_no_rows() -> None:
+    network = stack(Residual([Sign(None, 12)]), Linear(None, 10))
+    report = check_network(network, CrossEntropyLoss(), *batch(0, (12,)), seed=0)
+    layers = list(dict.fromkeys(row.layer for row in report.rows))
+    assert layers == ["0 Residual", "0.body.0 Sign", "1 Linear", "CrossEntropyLoss", "end to end"]
+    assert failures(report.rows)[0] == ("0.body.0 Sign", "bias")
+
+
 def test_parameters_that_start_on_a_kink_are_no_failure() -> None:
     # A block that begins as the identity hands zeros of the ReLU before it to the one behind it.
     zero = build("initializers", "zeros", {})

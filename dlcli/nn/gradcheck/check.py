@@ -15,6 +15,7 @@ from dlcli.nn.gradcheck.probe import BrokenError, Projection, call, calm, checke
 from dlcli.nn.gradcheck.report import THRESHOLD, Report, Row
 from dlcli.nn.gradcheck.subject import Check, Subject, analytic, broken
 from dlcli.nn.layer import Layer, Shape
+from dlcli.nn.layers.sequential import Part
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network, walk
 
@@ -75,6 +76,8 @@ def check_network(
         others = dict(walk(twin.root))
         rows = []
         for name, layer in walk(real.root):
+            if isinstance(layer, Part):  # a mere list, whose layers have rows of their own
+                continue
             other = others[name] if analytic(layer) else None
             label = f"{name} {type(layer).__name__}"
             r = check.rng.normal(size=(len(x), *layer.out_shape))
