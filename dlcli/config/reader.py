@@ -17,7 +17,7 @@ from dlcli.core import annotations as ann
 from dlcli.core import values
 from dlcli.core.blame import refusal
 from dlcli.core.errors import ConfigError, quote, suggest
-from dlcli.core.options import MISSING, Option, options
+from dlcli.core.options import MISSING, Length, Option, options
 from dlcli.core.registry import Entry, Registry
 
 SPACE = "put a space after ':'"
@@ -75,7 +75,9 @@ class Reader:
         return INVALID
 
     def wrong(self, annotation: Any, value: Any, path: Path) -> Any:
-        return self.problem(path, f"got {self.shown(value, path)}, expected {ann.expected(annotation)}")
+        counts = ann.description(annotation) if ann.split(annotation)[0] is int and self.fits(Length, value) else ""
+        hint = f"; write the number alone ({counts})" if counts else ""
+        return self.problem(path, f"got {self.shown(value, path)}, expected {ann.expected(annotation)}{hint}")
 
     def shown(self, value: Any, path: Path) -> str:
         """A value as the author of the config wrote it."""

@@ -122,6 +122,12 @@ MESSAGES = [
     ),
     (
         "metrics: [accuracy]",
+        "schedule: {ReduceLROnPlateau: {patience: 3 epochs}}",
+        "c.yaml:14:42: schedule.ReduceLROnPlateau.patience: got '3 epochs' (string), expected an integer >= 0; write "
+        "the number alone (epochs in a row without improvement that are let pass)",
+    ),
+    (
+        "metrics: [accuracy]",
         "schedule: {CosineAnnealingWarmRestarts: {T_0: 0 steps}}",
         "c.yaml:14:47: schedule.CosineAnnealingWarmRestarts.T_0: got '0 steps' (string), expected a length > 0 with "
         "its unit, such as '500 steps', '3 epochs' or '10%'",

@@ -22,7 +22,7 @@ class ReduceLROnPlateau(Schedule):
     The figure is train.monitor, seen once an epoch, and its direction is known from the metric. An improvement is a
     figure below best * (1 - threshold), or best - threshold with threshold_mode abs; where larger is better, above
     best * (1 + threshold) or best + threshold. For `cooldown` epochs after a reduction none is counted as bad. A
-    reduction by no more than eps is not made. patience and cooldown are whole numbers of epochs, as in PyTorch.
+    reduction by no more than eps is not made. patience and cooldown count epochs, as in PyTorch.
 
     The one schedule that depends on what was measured: checkpoints hold its state.
 
@@ -30,10 +30,10 @@ class ReduceLROnPlateau(Schedule):
     """
 
     factor: Annotated[float, Gt(0), Lt(1)] = 0.1
-    patience: Natural = 10
+    patience: Annotated[Natural, "epochs in a row without improvement that are let pass"] = 10
     threshold: NonNegative = 1e-4
     threshold_mode: Literal["rel", "abs"] = "rel"
-    cooldown: Natural = 0
+    cooldown: Annotated[Natural, "epochs after a reduction, of which none counts as bad"] = 0
     min_lr: NonNegative = 0.0
     eps: NonNegative = 1e-8
 
