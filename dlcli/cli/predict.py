@@ -13,7 +13,7 @@ from dlcli.core.errors import UsageError, quote
 if TYPE_CHECKING:
     from dlcli.experiment.predict import Predicted
 
-MOST_DRAWN = 3
+MOST_DRAWN = 8
 """Images up to which they are drawn."""
 
 
@@ -44,8 +44,8 @@ def predict(
     Inputs are raw, as in the data set: the checkpoint's normalisation is applied.
     For samples of 1x28x28 an array may be (N,1,28,28), (N,28,28) or (N,784), or
     one sample without N; an archive has one array, or calls it x or inputs; the
-    columns of a table with names are found by name. Several runs or checkpoints
-    predict as an ensemble.
+    columns of a table with names are found by name. Up to 8 grey images are
+    drawn. Several runs or checkpoints predict as an ensemble.
     """
     from dlcli.data.dataset import Access
     from dlcli.experiment import predict as engine

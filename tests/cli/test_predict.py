@@ -108,7 +108,7 @@ def test_the_table_draws_a_few_images_and_shows_the_likeliest_classes(cli: Cli, 
     assert all(shown[1].splitlines()[-1].count(f"{row[0]}: {row[2]}") == 1 for row in rows)
     assert all(len(" ".join(row[5:]).split(",")) == 2 for row in rows)
     np.save(cli.folder / "six.npy", images)
-    head, *rows = [line.split() for line in cli("predict", "six.npy", "--top", "1").out.split("\n\n")[1].splitlines()]
+    head, *rows = [line.split() for line in cli("predict", "six.npy", "--top", "1").out.split("\n\n")[-1].splitlines()]
     assert head == ["sample", "class", "probability"]
     assert len(rows) == 6
 
@@ -277,6 +277,17 @@ def test_values(cli: Cli, points: Array) -> None:
     shown = cli("predict", "--index", "0-3", "--split", "train").out.split("\n\n")[1].splitlines()
     assert shown[0].split() == ["sample", "true", "value"]
     assert len(shown) == 5
+
+
+@pytest.mark.parametrize(("index", "columns", "rows"), [("0-7", "80", 1), ("0-7", "40", 2), ("0-8", "80", 0)])
+def test_up_to_eight_images_are_drawn_as_wide_as_the_terminal(
+    cli: Cli, digits: Path, index: str, columns: str, rows: int
+) -> None:
+    assert "Up to 8 grey images are drawn." in " ".join(cli("predict", "--help").out.split())
+    _, *drawn, table = cli("predict", "--index", index, env={"COLUMNS": columns}).out.split("\n\n")
+    assert len(drawn) == rows
+    assert all(len(line) <= int(columns) for block in drawn for line in block.splitlines())
+    assert len(table.splitlines()) == 2 + int(index[-1])
 
 
 def test_several_runs_predict_as_an_ensemble(cli: Cli, digits: Path, images: Array) -> None:
