@@ -76,6 +76,7 @@ def resume(
             _start_over(run, note)
         else:
             _go_to(session, *found, exact)
+            note(f"{run.path}: continues from step {found[1].step} of {session.total}")
         facts |= {"status": "running", "resumed": [*facts.get("resumed", []), now()]}
         run.write_facts(facts)
     return session

@@ -99,7 +99,7 @@ def test_resume_takes_the_newest_run_names_it_and_ends_as_if_never_stopped(cli: 
     assert stopped == cli.folder / "elsewhere/mine"
     assert cli("train", "digits.yaml", "--run-dir", "elsewhere/mine", code=7).out == ""
     resumed = cli("resume", "--runs", "elsewhere")
-    assert resumed.lines[0] == "run: elsewhere/mine"
+    assert resumed.lines[:2] == ["run: elsewhere/mine", "elsewhere/mine: continues from step 50 of 144"]
     assert resumed.out == "elsewhere/mine\n"
     assert weights(stopped) == weights(cli.folder / digits)
     assert cli("resume", "elsewhere/mine").lines[0] == "already complete: elsewhere/mine"
