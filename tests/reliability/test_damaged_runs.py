@@ -43,9 +43,9 @@ def flip(path: Path) -> None:
 
 
 def notes(process: Process) -> list[str]:
-    """The lines of stderr but for those of the epochs and of the end."""
+    """The lines of stderr but for those of where a run continues, of the epochs and of the end."""
     lines = process.err.split("\n\n")[0].splitlines()
-    return [line for line in lines if not line.startswith("epoch ")]
+    return [line for line in lines if not line.startswith("epoch ") and ": continues from step " not in line]
 
 
 def test_94_the_newest_checkpoint_is_damaged(server: Server, run: Path, uninterrupted: Result) -> None:
