@@ -54,6 +54,9 @@ def eval_(
         else:
             render.out(_text(found, worst))
     problems = [problem for r in required if (problem := r.problem(found.figures.metrics)) is not None]
+    unsound = engine.broken(found.outputs)
+    if required and unsound is not None:
+        problems.append(f"--require: {unsound}, expected finite ones")
     if problems:
         raise CheckFailedError(*problems)
     in_runs = [opened.run is not None for opened in members]

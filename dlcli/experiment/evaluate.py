@@ -92,11 +92,17 @@ def _figures(outputs: Array, targets: Array, measured: Mapping[str, Metric]) -> 
     return Figures.of({name: float(metric.value(sums[name])) for name, metric in measured.items()}, sums, measured)
 
 
+def broken(outputs: Array) -> str | None:
+    """What to say where outputs (N, ...) are not finite, so that a figure may count them as anything."""
+    bad = np.count_nonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
+    return f"the outputs for {bad:,} of {len(outputs):,} samples are not finite" if bad else None
+
+
 def note_broken(outputs: Array, note: Note) -> None:
     """A warning where outputs (N, ...) are not finite."""
-    bad = np.count_nonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
-    if bad:
-        note(f"warning: the outputs for {bad:,} of {len(outputs):,} samples are not finite")
+    what = broken(outputs)
+    if what is not None:
+        note(f"warning: {what}")
 
 
 def _compare(network: Network, normalizer: Normalizer, truth: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:

@@ -383,6 +383,8 @@ def test_arrays_of_classes(cli: Cli, points: dict[str, Any]) -> None:
         "warning: the data has changed since the training: d.npz",
         "warning: the outputs for 50 of 50 samples are not finite",
     ]
+    ended = cli("eval", "--split", "test", "--require", "accuracy>=0", code=10)
+    assert "error: --require: the outputs for 50 of 50 samples are not finite, expected finite ones" in ended.lines
     np.savez(cli.folder / "d.npz", x_train=x[:250], y_train=y[:250] + 5, x_test=x[250:], y_test=y[250:] + 5)
     assert "data.dataset: got the number of classes 8, expected 3 as in the training" in cli("eval", code=4).err
 
