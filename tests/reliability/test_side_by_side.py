@@ -38,10 +38,10 @@ def test_r14_two_resumes_at_once(server: Server, rig: Path, uninterrupted: Resul
         server.must("train", rig, "--run-dir", run, "--max-steps", 1)
         both = [server.start("resume", run, env={"DLCLI_FAULT": "save:1:stop"}) for _ in range(2)]
         deadline = time.monotonic() + PATIENCE
-        while not any(p.lines for p in both):
+        while not any(line.startswith("error: ") for p in both for line in p.lines):
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        busy, owner = sorted(both, key=lambda p: not p.lines)
+        owner, busy = sorted(both, key=lambda p: any(line.startswith("error: ") for line in p.lines))
         assert busy.wait() == 7
         (line,) = busy.lines
         assert (
