@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import registered  # noqa: F401 - every built-in component
 from in_process import resume, train
 from rig import result, verify
 
