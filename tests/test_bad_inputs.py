@@ -171,14 +171,14 @@ def test_r18_no_mutation_of_a_config_gets_past_check(tmp_path: Path) -> None:
     for _ in range(2000):
         text = mutated(rng.choice(seeds), rng)
         file.write_text(text)
-        began = time.process_time()
+        began = time.monotonic()
         try:
             lines = check(file)
         except Exception as error:
             pytest.fail(f"{type(error).__name__}: {error}; put this into tests/corpus/configs:\n{text}")
         refused += bool(lines)
         assert all(line.isprintable() and len(line) <= 400 and "c.yaml" in line for line in lines), text
-        assert time.process_time() - began < 1, text
+        assert time.monotonic() - began < 1, text
     assert 1000 < refused < 2000
 
 

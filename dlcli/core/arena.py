@@ -54,7 +54,7 @@ class Scratch:
         if self.scratch is None:
             return shaped(np.empty(math.prod(shape), dtype), shape)
         kept = self.scratch.get(name)
-        if kept is None or kept.shape[1:] != shape[1:] or len(kept) < shape[0]:
+        if kept is None or kept.dtype != dtype or kept.shape[1:] != shape[1:] or len(kept) < shape[0]:
             kept = self.scratch[name] = aligned(shape, dtype)
         return kept if len(kept) == shape[0] else kept[: shape[0]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ ROOM = 1 << 23
 
 def block_of(network: Network) -> int:
     """Samples in a block: a function of the network alone, as float32 products change their bits with the batch."""
-    each = sum(math.prod(layer.out_shape) for _, layer in walk(network.root))
+    each = sum(layer.activations() for _, layer in walk(network.root))
     return max(1, min(BLOCK, ROOM // max(1, each)))
 
 
