@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import Decay, NonNegative, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, Rate, State, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -36,6 +37,11 @@ class Adagrad(Optimizer):
         np.divide(g, room, out=room)
         room *= lr / (1 + (self.t - 1) * self.lr_decay)
         part.w -= room
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        g = g + self.weight_decay * decay * w
+        s["sum"] = s["sum"] + g**2
+        return w - lr / (1 + (t - 1) * self.lr_decay) * g / (np.sqrt(s["sum"]) + self.eps)
 
 
 @optimizers.register
@@ -72,3 +78,11 @@ class Adadelta(Optimizer):
         room *= 1 - self.rho
         u += room
         part.w -= np.multiply(g, lr, out=room)
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        g = g + self.weight_decay * decay * w
+        u = s["acc_delta"]
+        v = s["square_avg"] = self.rho * s["square_avg"] + (1 - self.rho) * g**2
+        d = g * np.sqrt(u + self.eps) / np.sqrt(v + self.eps)
+        s["acc_delta"] = self.rho * u + (1 - self.rho) * d**2
+        return w - lr * d

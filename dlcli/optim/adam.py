@@ -10,7 +10,7 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import Example, Positive, example
-from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, State, WeightDecay, decayed, optimizers
 
 
 def averages(part: Part, g: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
@@ -48,6 +48,13 @@ class Adam(Optimizer):
     def update(self, part: Part, lr: float) -> None:
         part.w -= self.change(part, decayed(part, self.weight_decay), lr)
 
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        beta1, beta2 = self.betas
+        g = g + self.weight_decay * decay * w
+        m = s["exp_avg"] = beta1 * s["exp_avg"] + (1 - beta1) * g
+        v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * g**2
+        return w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + self.eps)
+
     def change(self, part: Part, g: Array, lr: float) -> Array:
         """lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps), in the scratch."""
         room, (beta1, beta2) = part.scratch, self.betas
@@ -80,3 +87,7 @@ class AdamW(Adam):
     def update(self, part: Part, lr: float) -> None:
         part.w *= 1 - lr * self.weight_decay * part.decay
         part.w -= self.change(part, part.g, lr)
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        w = w - lr * self.weight_decay * decay * w
+        return super().textbook(w, g, s, lr, 0.0, t)

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import NonNegative, Positive, example
 from dlcli.optim.adam import averages
-from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, State, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -42,6 +43,13 @@ class Adamax(Optimizer):
         np.divide(m, u, out=room)
         room *= lr / (1 - beta1**self.t)
         part.w -= room
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        beta1, beta2 = self.betas
+        g = g + self.weight_decay * decay * w
+        m = s["exp_avg"] = beta1 * s["exp_avg"] + (1 - beta1) * g
+        u = s["exp_inf"] = np.maximum(beta2 * s["exp_inf"], np.abs(g) + self.eps)
+        return w - lr / (1 - beta1**t) * m / u
 
 
 @optimizers.register
@@ -93,6 +101,15 @@ class NAdam(Optimizer):
         room *= lr
         part.w -= room
 
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        beta1, beta2 = self.betas
+        g = g + self.weight_decay * decay * w
+        m = s["exp_avg"] = beta1 * s["exp_avg"] + (1 - beta1) * g
+        v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * g**2
+        mu = [beta1 * (1 - 0.96 ** (i * self.momentum_decay) / 2) for i in range(1, t + 2)]
+        ahead = (1 - mu[-2]) * g / (1 - math.prod(mu[:-1])) + mu[-1] * m / (1 - math.prod(mu))
+        return w - lr * ahead / (np.sqrt(v / (1 - beta2**t)) + self.eps)
+
 
 @optimizers.register
 @dataclass(kw_only=True, eq=False)
@@ -131,3 +148,16 @@ class RAdam(Optimizer):
         else:
             np.multiply(m, size, out=room)
         part.w -= room
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        beta1, beta2 = self.betas
+        g = g + self.weight_decay * decay * w
+        m = s["exp_avg"] = beta1 * s["exp_avg"] + (1 - beta1) * g
+        v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * g**2
+        step = lr * m / (1 - beta1**t)
+        rho = 2 / (1 - beta2) - 1
+        rho_t = rho - 2 * t * beta2**t / (1 - beta2**t)
+        if rho_t <= 5:
+            return w - step
+        r = math.sqrt((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t))
+        return w - step * r * math.sqrt(1 - beta2**t) / (np.sqrt(v) + self.eps)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import Positive, example
 from dlcli.optim.adam import Adam
-from dlcli.optim.optimizer import Part, WeightDecay, optimizers
+from dlcli.optim.optimizer import Part, State, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -42,3 +44,12 @@ class LAMB(Adam):
             lr *= size / length if size and length else 1.0
         u *= lr
         part.w -= u
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        beta1, beta2 = self.betas
+        m = s["exp_avg"] = beta1 * s["exp_avg"] + (1 - beta1) * g
+        v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * g**2
+        u = (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + self.eps) + self.weight_decay * decay * w
+        if w.ndim >= 2 and w.any() and u.any():
+            lr = lr * math.sqrt(np.sum(w**2) / np.sum(u**2))
+        return w - lr * u

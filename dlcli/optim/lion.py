@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import example
-from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, WeightDecay, optimizers
+from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, State, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -40,3 +41,10 @@ class Lion(Optimizer):
         np.sign(room, out=room)
         room *= lr
         w -= room
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        beta1, beta2 = self.betas
+        m = s["exp_avg"]
+        s["exp_avg"] = beta2 * m + (1 - beta2) * g
+        w = w - lr * self.weight_decay * decay * w
+        return w - lr * np.sign(beta1 * m + (1 - beta1) * g)

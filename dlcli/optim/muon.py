@@ -12,7 +12,7 @@ from annotated_types import Ge, Lt
 from dlcli.core.arena import Arena, Array, Scratch
 from dlcli.core.options import Decay, Positive, example
 from dlcli.optim.adam import AdamW
-from dlcli.optim.optimizer import Part, WeightDecay, optimizers
+from dlcli.optim.optimizer import Part, State, WeightDecay, optimizers
 
 
 @optimizers.register
@@ -71,6 +71,23 @@ class Muon(AdamW, Scratch):
         step *= lr * self.adjusted(*x.shape)
         w *= 1 - lr * self.weight_decay * part.decay
         w -= step.reshape(w.shape)
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        if w.ndim < 2:
+            return super().textbook(w, g, s, lr, decay, t)
+        m = s["exp_avg"] = self.momentum * s["exp_avg"] + (1 - self.momentum) * g
+        u = self.momentum * m + (1 - self.momentum) * g if self.nesterov else m
+        x = u.reshape(len(w), -1) / max(np.sqrt(np.sum(u**2)), self.eps)
+        a, b, c = self.ns_coefficients
+        for _ in range(self.ns_steps):  # each takes the singular values to the polynomial of them
+            left, sigma, right = np.linalg.svd(x, full_matrices=False)
+            x = left @ np.diag(a * sigma + b * sigma**3 + c * sigma**5) @ right
+        out, rest = x.shape
+        size = math.sqrt(max(1, out / rest))
+        if self.adjust_lr_fn == "match_rms_adamw":
+            size = 0.2 * math.sqrt(max(out, rest))
+        w = w - lr * self.weight_decay * decay * w
+        return w - lr * size * x.reshape(w.shape)
 
     def adjusted(self, rows: int, columns: int) -> float:
         """s, the factor on the learning rate of a matrix of that shape."""

@@ -21,6 +21,9 @@ Rate = Annotated[Positive, "the learning rate; a schedule scales it"]
 WeightDecay = Annotated[NonNegative, "for weights, not for biases and norms (PyTorch decays everything)"]
 """Reaches parameters with two axes or more, where a layer's `weight_decay_mult` says nothing else."""
 
+State = dict[str, Array]
+"""The slots of one parameter by name."""
+
 
 @dataclass(slots=True, eq=False)
 class Part:
@@ -126,6 +129,14 @@ class Optimizer(metaclass=Checked):
 
     def update(self, part: Part, lr: float) -> None:
         """Change `part.w` and the slots; `part.g` may be overwritten."""
+        raise NotImplementedError
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        """The parameter w after step t, one formula after the other: the oracle that `update` is checked against.
+
+        w and its gradient g are left alone, and nothing of `update` is used. s holds the slots of this parameter,
+        zeros before the first step, and takes new arrays; `decay` is the parameter's factor on the weight decay.
+        """
         raise NotImplementedError
 
     def arrays(self) -> dict[str, Array]:

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import Decay, Positive, example
-from dlcli.optim.optimizer import Optimizer, Part, Rate, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, Rate, State, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -58,3 +59,14 @@ class RMSprop(Optimizer):
             np.copyto(room, b)
         room *= lr
         part.w -= room
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        g = g + self.weight_decay * decay * w
+        v = s["square_avg"] = self.alpha * s["square_avg"] + (1 - self.alpha) * g**2
+        if self.centered:
+            a = s["grad_avg"] = self.alpha * s["grad_avg"] + (1 - self.alpha) * g
+            v = v - a**2
+        b = g / (np.sqrt(v) + self.eps)
+        if self.momentum:
+            b = s["momentum_buffer"] = self.momentum * s["momentum_buffer"] + b
+        return w - lr * b

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError
 from dlcli.core.options import Decay, example
-from dlcli.optim.optimizer import Optimizer, Part, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, State, WeightDecay, decayed, optimizers
 
 
 @optimizers.register
@@ -57,3 +58,11 @@ class SGD(Optimizer):
             else:
                 g = v
         w -= np.multiply(g, lr, out=part.scratch)
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        g = g + self.weight_decay * decay * w
+        if self.momentum:
+            v = g if t == 1 else self.momentum * s["momentum_buffer"] + (1 - self.dampening) * g
+            s["momentum_buffer"] = v
+            g = g + self.momentum * v if self.nesterov else v
+        return w - lr * g

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.core.arena import Array
 from dlcli.core.options import Decay, example
-from dlcli.optim.optimizer import Optimizer, Part, Rate, optimizers
+from dlcli.optim.optimizer import Optimizer, Part, Rate, State, optimizers
 
 
 @optimizers.register
@@ -34,3 +35,7 @@ class SGDMomentum(Optimizer):
         v *= self.momentum
         v -= np.multiply(part.g, lr, out=part.scratch)
         w += v
+
+    def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
+        s["velocity"] = self.momentum * s["velocity"] - lr * g
+        return w + s["velocity"]

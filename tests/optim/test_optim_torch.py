@@ -80,24 +80,29 @@ def double(torch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def compare_steps(
     torch: ModuleType, name: str, chosen: dict[str, Any], seed: int = 0, shape: tuple[int, int] = (4, 3)
 ) -> None:
-    """Twenty steps on given gradients."""
+    """Twenty steps on given gradients, of `step` and of `textbook`."""
     rng = np.random.default_rng(seed)
     arena = Arena([Parameter("weight", shape), Parameter("bias", shape[:1], decay=0.0)], np.float64)
     arena.values[:] = rng.normal(size=arena.values.shape)
     ours = build("optimizers", name, chosen)
     ours.bind(arena)
+    textbook = {key: value.copy() for key, value in arena.params.items()}
+    states = {key: {slot: np.zeros_like(w) for slot in ours.slots} for key, w in textbook.items()}
     theirs = {key: torch.tensor(value.copy(), requires_grad=True) for key, value in arena.params.items()}
     optimizers = torch_optimizers(torch, name, theirs, {"lr": ours.lr, **chosen})
-    for _ in range(20):
+    for t in range(1, 21):
         for key, tensor in theirs.items():
             gradient = rng.normal(size=tuple(tensor.shape))
             arena.gradients[key] = gradient
             tensor.grad = torch.tensor(gradient)
+            decay = float(key == "weight")
+            textbook[key] = ours.textbook(textbook[key], gradient, states[key], ours.lr, decay, t)
         ours.step(ours.lr)
         for optimizer in optimizers:
             optimizer.step()
     for key, tensor in theirs.items():
-        np.testing.assert_allclose(arena.params[key], tensor.detach().numpy(), rtol=1e-10, atol=1e-13)
+        for got in (arena.params[key], textbook[key]):
+            np.testing.assert_allclose(got, tensor.detach().numpy(), rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize(("name", "example"), rows("optimizers"))
