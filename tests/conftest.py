@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +23,7 @@ FOLDERS = {"mnist": "DLCLI_TEST_MNIST", "seeds": "DLCLI_TEST_SEEDS"}
 
 def pytest_configure() -> None:
     np.seterr(all="raise", under="ignore")
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which the processes under test inherit; nohup would ignore it
 
 
 def lacking(what: str) -> str | None:

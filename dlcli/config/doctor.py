@@ -191,16 +191,16 @@ def _shapes(found: Diagnosis) -> None:
         layer: Layer = component.build()
         try:
             before, shape = shape, tuple(layer.setup(shape))
-            inside = [layer, *(inner for _, inner in walk(layer))]
-            parameters = sum(math.prod(s.shape) for inner in inside for s in inner.specs)
-            activations = sum(inner.activations() for inner in inside)
+            whole = [layer, *(inner for _, inner in walk(layer))]
+            parameters = sum(math.prod(s.shape) for inner in whole for s in inner.specs)
+            activations = sum(inner.activations() for inner in whole)
         except Exception as error:  # a user's methods may raise anything, or give what nothing can be done with
             path = error.path if isinstance(error, ShapeError) else ()
-            found.problem(_inside(component, path).inside, f"{refusal(error)}{_chain(found)}")
+            found.problem(inside(component, path).inside, f"{refusal(error)}{_chain(found)}")
             return
         learns = learns or layer.learns()
         found.shapes.append(LayerShape(component, before, shape, parameters, activations))
-        _shortest(found, component, max(inner.fewest for inner in inside))
+        _shortest(found, component, max(inner.fewest for inner in whole))
     if not learns:
         found.problem(("model",), "no layer has a parameter to train; add one such as Linear")
 
@@ -218,8 +218,8 @@ def _shortest(found: Diagnosis, component: Component, fewest: int) -> None:
         )
 
 
-def _inside(component: Component, path: tuple[int | str, ...]) -> Component:
-    """The component at the end of a ShapeError's path (`(1,)`, `("body", 0)`) through containers."""
+def inside(component: Component, path: tuple[int | str, ...]) -> Component:
+    """The component at the end of a layer's path (`(1,)`, `("body", 0)`) through containers."""
     place: Any = None
     for part in path:
         if place is None:

@@ -49,13 +49,16 @@ def shorten(line: str) -> str:
 
 
 def nearest(wrong: str, names: Iterable[str]) -> str | None:
-    """The one name that was probably meant, if any: the same but for case and dashes, else a close match."""
+    """The one name that was probably meant, if any: the same but for case and dashes, a close match, or a longer one."""
     names = list(names)
     same = [n for n in names if n.lower().replace("-", "_") == wrong.lower().replace("-", "_")]
     near = same or get_close_matches(wrong, names, n=1, cutoff=0.75)
     if not near:
         lowered = {n.lower(): n for n in names}
         near = [lowered[n] for n in get_close_matches(wrong.lower(), lowered, n=1, cutoff=0.75)]
+    if not near and len(wrong) >= 3:  # MSE for MSELoss
+        longer = [n for n in names if n.lower().startswith(wrong.lower())]
+        near = longer if len(longer) == 1 else []
     return near[0] if near else None
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from dlcli.config.doctor import inside
 from dlcli.config.schema import Config
 from dlcli.config.single import component, component_from_text
-from dlcli.core.errors import ConfigError, ShapeError, UsageError, quote
+from dlcli.core.errors import ConfigError, DivergedError, ShapeError, UsageError, quote
 from dlcli.core.options import Example, options
 from dlcli.core.registry import Entry, Registry
 from dlcli.data.dataset import DataInfo
 from dlcli.experiment.assemble import build_network
 from dlcli.experiment.data import sample_batch
-from dlcli.nn.gradcheck import Report, Row, check_layer, check_loss, check_network
+from dlcli.nn.gradcheck import Report, Row, Settings, check_layer, check_loss, check_network
 from dlcli.nn.layer import Layer, layers
 from dlcli.nn.loss import Loss, losses
-
-BATCH = 4
-"""Samples in a check; more of them cross more kinks and tell nothing new."""
+from dlcli.nn.network import Network, walk
 
 MAX_AXES = 32
 """More axes than a sample has ever had, and fewer than NumPy's own limit."""
@@ -27,30 +29,73 @@ SHAPE = (5,)
 """The sample on which a component without examples of its own is checked."""
 
 
-def of_config(config: Config, info: DataInfo, seed: int, threshold: float) -> Report:
-    """The network and loss of a config, layer by layer and end to end, on a batch drawn from the seed."""
+def of_config(config: Config, info: DataInfo, burn_in: int = 0, **settings: Any) -> Report:
+    """The network and loss of a config, layer by layer and end to end, on a batch drawn from the seed.
+
+    With `burn_in` once more after that many training steps: a fresh network has its gradients at no usual place.
+    """
     if info.input_shape is None:
         raise ConfigError(
             f"{config.document.where(config.data.dataset.path)}: data.dataset: the file is not there, so the shape "
             "of a sample is not known; put it where the config names it"
         )
     network = build_network(config, info)
-    x, y = sample_batch(config, info, network.out_shape[0], BATCH)
-    return Report(check_network(network, config.loss.build(), x, y, seed=seed, threshold=threshold).rows, threshold)
+    x, y = sample_batch(config, info, network.out_shape[0], Settings(**settings).batch)
+    report = check_network(network, config.loss.build(), x, y, **settings)
+    if burn_in:
+        burn(config, info, network, burn_in)
+        later = check_network(network, config.loss.build(), x, y, **settings).rows
+        report.rows += [replace(row, after=burn_in) for row in later]
+    places = {f"{name} {type(layer).__name__}": name for name, layer in walk(network.root)}
+    for row in report.rows:
+        if row.layer in places:
+            row.where = _where(config, places[row.layer])
+        elif row.layer == type(config.loss.build()).__name__:
+            row.where = config.document.where(config.loss.path)
+    return report
 
 
-def of_layer(text: str, shape: str | None, seed: int, threshold: float) -> Report:
+def burn(config: Config, info: DataInfo, network: Network, steps: int) -> None:
+    """Train on a drawn batch, with the config's loss and optimizer; DivergedError where that leads to no number."""
+    loss, optimizer = config.loss.build(), config.optimizer.build()
+    optimizer.bind(network.arena)
+    x, y = sample_batch(config, info, network.out_shape[0], config.data.batch_size)
+    y = y if y.dtype.kind in "iu" else y.astype(network.dtype)
+    with np.errstate(all="ignore"):
+        for step in range(steps):
+            network.draws.step = step
+            value = loss.forward(network.forward(x, training=True), y)
+            network.backward(loss.backward())
+            optimizer.step(optimizer.lr)
+            network.constrain()
+            if not np.isfinite(value) or not np.isfinite(network.arena.values).all():
+                raise DivergedError(
+                    f"--burn-in: training diverged at step {step + 1} with lr {optimizer.lr:g}; lower optimizer.lr, "
+                    "or give fewer steps"
+                )
+
+
+def of_layer(text: str, shape: str | None, **settings: Any) -> Report:
     """One layer, given as a config writes it, on samples of that shape (`2,8,8`; by default that of its example)."""
-    made = component_from_text("layers", text, "--layer")
+    return _of_one(layers, text, "--layer", shape, settings)
+
+
+def of_loss(text: str, shape: str | None, **settings: Any) -> Report:
+    """One loss on predictions of that shape for each sample, by default that of its example."""
+    return _of_one(losses, text, "--loss", shape, settings)
+
+
+def _of_one(registry: Registry[Any], text: str, flag: str, shape: str | None, settings: dict[str, Any]) -> Report:
+    made = component_from_text(registry.plural, text, flag)
     examples: Sequence[Example] = getattr(made.cls, "examples", ())
     sample = _shape(shape) if shape is not None else examples[0].shape if examples else SHAPE
     try:
-        return Report(check_layer(made.build(), sample, seed=seed, batch=BATCH, threshold=threshold), threshold)
+        return _report(_rows(registry, made.build(), sample, settings), settings)
     except ShapeError as error:
-        raise ConfigError(f"--layer {quote(text)}: {error}; give --input") from None
+        raise ConfigError(f"{flag} {quote(text)}: {error}; give --input") from None
 
 
-def of_registered(seed: int, threshold: float, origins: Sequence[str] = ()) -> Report:
+def of_registered(origins: Sequence[str] = (), **settings: Any) -> Report:
     """Every registered layer and loss on each of its examples; with `origins`, only those of these files."""
     rows: list[Row] = []
     chosen = 0
@@ -60,25 +105,36 @@ def of_registered(seed: int, threshold: float, origins: Sequence[str] = ()) -> R
                 continue
             chosen += 1
             for example in _examples(entry, registry):
-                rows += _check(registry, entry, example, seed, threshold)
+                rows += _check(registry, entry, example, settings)
     if origins and not chosen:
         raise ConfigError(
             f"{', '.join(origins)}: registers no layer and no loss; put @dlcli.layers.register above the class"
         )
-    return Report(rows, threshold)
+    return _report(rows, settings)
 
 
-def _check(registry: Registry[Any], entry: Entry[Any], example: Example, seed: int, threshold: float) -> list[Row]:
+def _check(registry: Registry[Any], entry: Entry[Any], example: Example, settings: dict[str, Any]) -> list[Row]:
     made = component(registry.plural, {entry.name: example.options} if example.options else entry.name, entry.source)
     given = ", ".join(f"{k}={v}" for k, v in example.options.items() if not isinstance(v, (list, dict)))
     label = f"{entry.name}({given})" if given else entry.name
     try:
-        built: Any = made.build()
-        if registry is losses:
-            return check_loss(built, example.shape, seed=seed, batch=BATCH, threshold=threshold, label=label)
-        return check_layer(built, example.shape, seed=seed, batch=BATCH, threshold=threshold, label=label)
+        return _rows(registry, made.build(), example.shape, {"label": label, **settings})
     except ShapeError as error:
         raise ConfigError(f"{entry.source}: example {label} on samples of shape {example.shape}: {error}") from None
+
+
+def _rows(registry: Registry[Any], built: Any, shape: tuple[int, ...], settings: dict[str, Any]) -> list[Row]:
+    return (check_loss if registry is losses else check_layer)(built, shape, **settings)
+
+
+def _report(rows: list[Row], settings: dict[str, Any]) -> Report:
+    return Report(rows, Settings(**settings).threshold)
+
+
+def _where(config: Config, name: str) -> str:
+    """The place in the config of the layer with that name, `3.body.0`."""
+    first, *path = (int(part) if part.isdigit() else part for part in name.split("."))
+    return config.document.where(inside(config.model[int(first)], tuple(path)).path)
 
 
 def _examples(entry: Entry[Any], registry: Registry[Any]) -> Sequence[Example]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.errors import DlcliError
-from dlcli.core.rng import stream
 from dlcli.nn.gradcheck.probe import BrokenError, Projection, call, calm, checked
-from dlcli.nn.gradcheck.report import THRESHOLD, Report, Row
-from dlcli.nn.gradcheck.subject import Check, Subject, analytic, broken
+from dlcli.nn.gradcheck.report import Report, Row
+from dlcli.nn.gradcheck.settings import Settings
+from dlcli.nn.gradcheck.subject import Check, Subject, broken, not_analytic, real_only
 from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.sequential import Part
 from dlcli.nn.loss import Loss
@@ -56,17 +56,16 @@ def activations(network: Network, x: Array) -> dict[str, Array]:
     return inputs
 
 
-def check_network(
-    network: Network, loss: Loss, x: Any, y: Any, *, seed: int, directions: int = 4, threshold: float = THRESHOLD
-) -> Report:
-    """Every layer alone with a random gradient from above, then the loss, then all of it end to end, in training mode.
+def check_network(network: Network, loss: Loss, x: Any, y: Any, **settings: Any) -> Report:
+    """Every layer alone with a random gradient from above, then the loss, then all of it end to end.
 
-    x (N, *in_shape) with a few samples, y the loss's targets. The network itself is left alone. Every layer is
-    checked at the inputs that it gets here. The check of a layer or loss alone takes the complex step where the part
-    allows it, differences elsewhere; end to end both are taken.
+    x (N, *in_shape) with a few samples, y the loss's targets; `settings` are the fields of `Settings`. The network
+    itself is left alone. Every layer is checked at the inputs that it gets here, in training mode and, where that
+    gives another output, in evaluation mode: by the complex step where it allows it, and by differences.
     """
     x, y = np.array(x, np.float64), as_target(y)
-    check = Check(stream(seed, "gradcheck"), directions, threshold)
+    check = Check(Settings(**settings))
+    threshold = check.settings.threshold
     with calm():
         try:
             real, twin = twins(network)
@@ -74,72 +73,59 @@ def check_network(
         except BrokenError as error:
             return Report([broken(error.layer or WHOLE, error)], threshold)
         others = dict(walk(twin.root))
-        rows = []
-        for name, layer in walk(real.root):
-            if isinstance(layer, Part):  # a mere list, whose layers have rows of their own
-                continue
-            other = others[name] if analytic(layer) else None
-            label = f"{name} {type(layer).__name__}"
+        # a mere list in a container has no rows: those of its layers tell all
+        named = [(name, layer) for name, layer in walk(real.root) if not isinstance(layer, Part)]
+        found: dict[str, list[Row]] = {}
+        guilty: dict[str, str] = {}
+        for name, layer in reversed(named):  # what is inside first, so that a container can point to it
+            label, other = f"{name} {type(layer).__name__}", real_only(layer) or others[name]
             r = check.rng.normal(size=(len(x), *layer.out_shape))
-            rows += check.rows(Subject(label, layer, other, Projection(), inputs[name], r, nested=False))
+            subject = Subject(label, layer, other, Projection(), inputs[name], r, nested=False)
+            blame = next((guilty[n] for n in reversed(guilty) if n.startswith(f"{name}.")), None)
+            found[name] = check.rows(subject, blame)
+            if not all(row.passed for row in found[name]):
+                guilty[name] = blame or label
+        rows = [row for name, _ in named for row in found[name]]
         rows += check.rows(_loss_subject(loss, inputs[""], y))
-        blame = next((row.layer for row in rows if not row.passed), None)
-        allowed = analytic(real.root) and loss.complex_step
-        whole = Subject(WHOLE, real.root, twin.root if allowed else None, loss, x, y, both=True)
-        return Report(rows + check.rows(whole, blame), threshold)
+        blame = next((guilty[n] for n in reversed(guilty)), None)
+        blame = blame or next((row.layer for row in rows if not row.passed), None)
+        why = real_only(real.root) or (None if loss.complex_step else not_analytic(loss))
+        return Report(rows + check.rows(Subject(WHOLE, real.root, why or twin.root, loss, x, y), blame), threshold)
 
 
-def check_layer(
-    layer: Layer,
-    in_shape: Shape,
-    *,
-    seed: int,
-    batch: int = 4,
-    directions: int = 4,
-    threshold: float = THRESHOLD,
-    label: str | None = None,
-) -> list[Row]:
+def check_layer(layer: Layer, in_shape: Shape, *, label: str | None = None, **settings: Any) -> list[Row]:
     """A fresh layer alone, on normal inputs, its first values shaken so that no parameter stays at zero.
 
-    In training mode, and in evaluation mode where that gives another output. Raises ShapeError where the layer cannot
-    take samples of `in_shape`.
+    `settings` are the fields of `Settings`. In training mode, and in evaluation mode where that gives another output.
+    Raises ShapeError where the layer cannot take samples of `in_shape`.
     """
     label = label or type(layer).__name__
-    check = Check(stream(seed, "gradcheck"), directions, threshold)
+    check = Check(Settings(**settings))
     with calm():
         try:
-            network: Network = call("setup", lambda: Network([layer], in_shape, dtype=np.float64, seed=seed))
+            network: Network = call(
+                "setup", lambda: Network([layer], in_shape, dtype=np.float64, seed=check.settings.seed)
+            )
             network.arena.values += 0.1 * check.rng.normal(size=network.arena.values.shape)
-            x = check.rng.normal(size=(batch, *in_shape))
+            x = check.rng.normal(size=(check.settings.batch, *in_shape))
             real, twin = (copied.layers[0] for copied in twins(network))
-            ys = [checked(layer, layer.forward, x, training).copy() for training in (True, False)]
+            y = checked(layer, layer.forward, x, True).copy()
         except BrokenError as error:
             if isinstance(error.__cause__, DlcliError) and error.what == "setup":
                 raise error.__cause__ from None
             return [broken(label, error)]
-        other = twin if analytic(layer) else None
-        subject = Subject(label, real, other, Projection(), x, check.rng.normal(size=ys[0].shape))
-        rows = check.rows(subject)
-        if rows[0].method != "contract" and not np.array_equal(ys[0], ys[1]):
-            rows += check.rows(replace(subject, training=False))
-        return rows
+        r = check.rng.normal(size=y.shape)
+        return check.rows(Subject(label, real, real_only(real) or twin, Projection(), x, r))
 
 
-def check_loss(
-    loss: Loss,
-    out_shape: Shape,
-    *,
-    seed: int,
-    batch: int = 4,
-    directions: int = 4,
-    threshold: float = THRESHOLD,
-    label: str | None = None,
-) -> list[Row]:
+def check_loss(loss: Loss, out_shape: Shape, *, label: str | None = None, **settings: Any) -> list[Row]:
     """A loss alone, on predictions of `out_shape` for each sample and targets as its `draw` gives them.
 
-    A loss that names no task is tried with values first, and with class indices if it cannot take those.
+    `settings` are the fields of `Settings`. A loss that names no task is tried with values first, and with class
+    indices if it cannot take those.
     """
-    check = Check(stream(seed, "gradcheck"), directions, threshold)
+    check = Check(Settings(**settings))
+    batch = check.settings.batch
     predicted, target = loss.draw(check.rng, (batch, *out_shape))
     with calm():
         subject = _loss_subject(loss, predicted, target)
@@ -159,6 +145,6 @@ def as_target(y: Any) -> Array:
 
 def _loss_subject(loss: Loss, predicted: Array, target: Any) -> Subject:
     nothing = Network([], predicted.shape[1:], dtype=np.float64)
-    twin = nothing.cast(np.complex128).root if loss.complex_step else None
+    twin = nothing.cast(np.complex128).root if loss.complex_step else not_analytic(loss)
     name = "logits" if loss.task == "classification" else "y_pred"
     return Subject(type(loss).__name__, nothing.root, twin, loss, predicted, target, input_name=name)

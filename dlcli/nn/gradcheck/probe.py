@@ -123,16 +123,18 @@ class Probe:
         found = [*(layer.branch() for layer in self._inside), self.loss.branch()]
         return [np.array(branch) for branch in found if branch is not None]
 
+    def entries(self, name: str, where: Where) -> Array:
+        """A copy of a part of one tensor."""
+        return np.array(self.tensors[name].flat[where])
+
     def moved(self, name: str, where: Where, step: Array) -> Any:
         """L with `step` added to a part of one tensor."""
-        tensor = self.tensors[name]
-        before, flat = tensor.copy(), tensor.flatten()
-        flat[where] += step
-        tensor[...] = flat.reshape(tensor.shape)
+        tensor, before = self.tensors[name], self.entries(name, where)
+        tensor.flat[where] = before + step
         try:
             return self.value()
         finally:
-            tensor[...] = before
+            tensor.flat[where] = before
 
     def gradients(self) -> dict[str, Array]:
         """dL/dtensor of every tensor by backward; BrokenError where they are incomplete or differ at a second run."""

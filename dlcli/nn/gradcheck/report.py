@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.core.arena import Array
-
-THRESHOLD = 1e-5
-"""The largest relative error that passes by differences, in float64."""
-
-COMPLEX_THRESHOLD = 1e-10
-"""The same by complex step, where nothing is subtracted: correct layers stay below 1e-12."""
+from dlcli.nn.gradcheck.settings import THRESHOLD
 
 BANDS = ((1e-7, "excellent"), (1e-5, "good"), (1e-2, "suspicious"))
 """The verdict below each relative error; `bug` above the last."""
@@ -35,13 +30,24 @@ class Row:
     error: float
     """The largest relative error over all directions; infinite where there is none to give."""
     method: str
-    """`complex`, `directional`, or `contract` where a layer breaks the rules before anything can be compared."""
+    """`complex`, `directional`, `contract` where a layer breaks the rules before anything can be compared, or `skipped`
+    where it does not take complex numbers and nothing else was wanted."""
     threshold: float
     mode: str = "training"
     kinks: int = 0
-    """Directions left out because the function has a corner there."""
+    """Directions, or entries, left out because the function has a corner there."""
+    entries: int = 0
+    """How many entries were compared one by one; 0 where directions were."""
+    after: int = 0
+    """Training steps before the check."""
+    proof: str | None = None
+    """Whether planted errors were `found` or `missed`; `zero` or `small` where none can be planted."""
+    where: str | None = None
+    """The place of the layer in the config, `FILE:LINE:COL`."""
     hint: str | None = None
     """What a failure looks like, or where to look."""
+    blame: str | None = None
+    """The layer of which this failure is the consequence."""
     worst: tuple[int, ...] | None = None
     """The entry with the largest error, where a failure was looked into, with its two values and their ratio."""
     analytic: float | None = None
@@ -50,8 +56,13 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether the error stays within the threshold; NaN does not."""
-        return self.error <= self.threshold
+        """Whether the error stays within the threshold (NaN does not), and no planted one was missed."""
+        return self.skipped or (self.error <= self.threshold and self.proof != "missed")
+
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing was compared because nothing could be."""
+        return self.method == "skipped"
 
     @property
     def stuck(self) -> bool:
@@ -61,6 +72,8 @@ class Row:
     @property
     def verdict(self) -> str:
         """The word for the error; what fails the stricter bound of the complex step is at least suspicious."""
+        if self.skipped:
+            return "skipped"
         word = verdict(self.error)
         return "suspicious" if not self.passed and word in ("excellent", "good") else word
 
@@ -68,6 +81,9 @@ class Row:
         """For JSON; a number that JSON cannot hold is null."""
         found: dict[str, Any] = {"layer": self.layer, "tensor": self.tensor, "error": _number(self.error)}
         found |= {"verdict": self.verdict, "method": self.method, "mode": self.mode, "kinks": self.kinks}
+        found |= {"entries": self.entries, "after": self.after, "proof": self.proof, "where": self.where}
+        if self.skipped:
+            found["hint"] = self.hint
         if not self.passed:
             found |= {"hint": self.hint, "worst": None if self.worst is None else list(self.worst)}
             found |= {key: _number(getattr(self, key)) for key in ("analytic", "numeric", "ratio")}
@@ -83,8 +99,8 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every row passed."""
-        return all(row.passed for row in self.rows)
+        """Whether every row passed, and anything was compared at all."""
+        return all(row.passed for row in self.rows) and not all(row.skipped for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """`{passed, threshold, rows: [{layer, tensor, error, verdict, ...}]}`."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import copy
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.nn.gradcheck.probe import Probe, Projection, Where
-
-H = 1e-5
-"""The step of central differences in float64: near the optimum (3 eps)**(1/3) between truncation and round-off."""
+from dlcli.nn.gradcheck.settings import Settings
 
 COMPLEX_H = 1e-20
 """The step of the complex method: h**2 vanishes beside 1, and nothing is subtracted, so it can be as small."""
 
 EPS = float(np.finfo(np.float64).eps)
+
+PARABOLA = np.vander(np.arange(-2.0, 3.0), 3)
+RESIDUAL = np.eye(5) - PARABOLA @ np.linalg.pinv(PARABOLA)
+"""Takes five values at even distances to what is left of them beside the parabola that fits best."""
 
 
 class Slope(NamedTuple):
@@ -39,7 +42,27 @@ def compare(analytic: float, numeric: float, size: float, floor: float) -> float
     return abs(analytic - numeric) / (max(abs(analytic), abs(numeric), size, floor) or 1.0)
 
 
-class ComplexStep:
+class Method:
+    """One way to numeric slopes of a probe, beside the analytic gradients."""
+
+    name: ClassVar[str]
+
+    def __init__(self, probe: Probe, gradients: dict[str, Array]) -> None:
+        self.probe, self.gradients = probe, gradients
+        self.floor = 0.0
+
+    def slope(self, name: str, where: Where, d: Array) -> Slope:
+        """The derivative of L along `d`, a direction of the entries `where` of one tensor."""
+        raise NotImplementedError
+
+    def planted(self, name: str, gradient: Array) -> Self:
+        """The same with another analytic gradient of one tensor."""
+        other = copy.copy(self)
+        other.gradients = self.gradients | {name: gradient}
+        return other
+
+
+class ComplexStep(Method):
     """dL/ds = Im L(tensor + i h d) / h, exact to the last digits; needs layers that are analytic.
 
     Source: Squire and Trapp 1998, "Using complex variables to estimate derivatives of real functions",
@@ -49,64 +72,67 @@ class ComplexStep:
     name = "complex"
 
     def __init__(self, twin: Probe, gradients: dict[str, Array]) -> None:
-        self.probe, self.gradients = twin, gradients
+        super().__init__(twin, gradients)
         self.floor = 1e-4 * max(float(np.linalg.norm(g)) for g in gradients.values())
 
     def slope(self, name: str, where: Where, d: Array) -> Slope:
-        """The derivative of L along `d`, a direction of the entries `where`."""
         terms = self.gradients[name].reshape(-1)[where] * d
         numeric = float(np.imag(self.probe.moved(name, where, 1j * COMPLEX_H * d))) / COMPLEX_H
         analytic = float(terms.sum())
         return Slope(analytic, numeric, compare(analytic, numeric, float(np.linalg.norm(terms)), self.floor))
 
 
-class CentralDifference:
+class CentralDifference(Method):
     """dL/ds = (L(tensor + h d) - L(tensor - h d)) / (2 h), with h relative to entries larger than 1.
 
     A step that crosses a kink is made ten times smaller once. There is a kink where the branches of the two sides
-    differ, or where the slopes to the two sides differ by more than the error that they would explain.
+    differ; and, for layers that do not tell their branches, where the slope is off and five points of the function do
+    not lie on a parabola: by as much as a corner that explains the difference would put them off it.
     """
 
     name = "directional"
 
-    def __init__(self, probe: Probe, gradients: dict[str, Array], threshold: float) -> None:
-        self.probe, self.gradients, self.threshold = probe, gradients, threshold
+    def __init__(self, probe: Probe, gradients: dict[str, Array], settings: Settings) -> None:
+        super().__init__(probe, gradients)
+        self.threshold, self.step = settings.threshold, settings.step
         self.base = float(probe.value())
         terms = abs(self.base)
         if isinstance(probe.loss, Projection):
             terms = max(terms, float(np.linalg.norm(probe.target * probe.output())))
-        self.noise = EPS * terms
+        self.floor = 1e6 * EPS * terms / self.step  # round-off alone then stays below 1e-6
 
     def slope(self, name: str, where: Where, d: Array) -> Slope:
-        """The derivative of L along `d`, a direction of the entries `where`."""
-        found = self._slope(name, where, d, H)
-        return self._slope(name, where, d, H / 10) if found.kink else found
+        found = self._slope(name, where, d, self.step)
+        return self._slope(name, where, d, self.step / 10) if found.kink else found
 
     def _slope(self, name: str, where: Where, d: Array, h: float) -> Slope:
-        at = self.probe.tensors[name].reshape(-1)[where]
+        at = self.probe.entries(name, where)
         step = h * d * np.maximum(1, np.abs(at))
         above, below = (at + step) - at, at - (at - step)  # the steps that float64 can represent
         high = float(self.probe.moved(name, where, above))
         branches = self.probe.branches()
         low = float(self.probe.moved(name, where, -below))
+        same = all(np.array_equal(a, b) for a, b in zip(branches, self.probe.branches(), strict=True))
         terms = self.gradients[name].reshape(-1)[where] * ((above + below) / (2 * h))
         analytic, numeric = float(terms.sum()), (high - low) / (2 * h)
-        floor = 1e6 * self.noise / h  # round-off alone then stays below 1e-6
-        error = compare(analytic, numeric, float(np.linalg.norm(terms)), floor)
-        same = all(np.array_equal(a, b) for a, b in zip(branches, self.probe.branches(), strict=True))
-        bend = abs((high - self.base) - (self.base - low)) / h
-        return Slope(analytic, numeric, error, not same or (error > self.threshold and abs(analytic - numeric) <= bend))
+        error = compare(analytic, numeric, float(np.linalg.norm(terms)), self.floor * self.step / h)
+        kink = not same
+        if same and error > self.threshold:
+            ends = [float(self.probe.moved(name, where, sign * 2 * step)) for sign in (-1, 1)]
+            kink = bent([ends[0], low, self.base, high, ends[1]], abs(analytic - numeric) * h)
+        return Slope(analytic, numeric, error, kink)
 
 
-class Method(Protocol):
-    """One way to a numeric slope."""
+def bent(values: list[float], gap: float) -> bool:
+    """Whether five values at even distances lie as far off a parabola as a corner does that puts the slope off.
 
-    name: str
-    probe: Probe
+    `gap` is the difference of the slopes times the distance. A corner within the two inner distances leaves a residual
+    (root mean square) of at least a fifth of it; a smooth function's is of the third order.
 
-    def slope(self, name: str, where: Where, d: Array) -> Slope:
-        """The derivative of L along `d`, a direction of the entries `where` of one tensor."""
-        ...
+    Source: Tokui et al. 2019, "Chainer: a deep learning framework for accelerating the research cycle",
+    https://arxiv.org/abs/1908.00213 (its numerical_grad fits a parabola, too)
+    """
+    return float(np.sqrt(np.mean((RESIDUAL @ values) ** 2))) > 0.1 * gap
 
 
 def direction(rng: np.random.Generator, size: int) -> Array:

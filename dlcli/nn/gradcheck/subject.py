@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.core.rng import stream
 from dlcli.nn.gradcheck.probe import BrokenError, Probe
-from dlcli.nn.gradcheck.report import COMPLEX_THRESHOLD, Row
+from dlcli.nn.gradcheck.report import Row
+from dlcli.nn.gradcheck.settings import Settings
 from dlcli.nn.gradcheck.slopes import CentralDifference, ComplexStep, Method
-from dlcli.nn.gradcheck.tensors import localise, survey
+from dlcli.nn.gradcheck.tensors import every, localise, proof, survey
 from dlcli.nn.layer import Layer
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import walk
@@ -22,11 +24,12 @@ NUDGES = 3
 
 @dataclass
 class Subject:
-    """What is checked as one function: a layer in float64, its twin in complex128 where allowed, and a loss."""
+    """What is checked as one function: a layer in float64, its twin in complex128, and a loss."""
 
     label: str
     real: Layer
-    twin: Layer | None
+    twin: Layer | str
+    """Or why there is none."""
     loss: Loss
     x: Array
     target: Any
@@ -34,8 +37,6 @@ class Subject:
     training: bool = True
     nested: bool = True
     """Whether the parameters of the layers inside belong to it."""
-    both: bool = False
-    """Whether differences are taken beside the complex step."""
 
     @property
     def mode(self) -> str:
@@ -49,19 +50,32 @@ class Subject:
         return Probe(layer, self.loss, self.x.astype(dtype), self.target, params, self.training)
 
 
-@dataclass
 class Check:
-    """The settings of one check, and its random directions."""
+    """One check: its settings, and its random directions."""
 
-    rng: np.random.Generator
-    directions: int
-    threshold: float
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.rng = stream(settings.seed, "gradcheck")
 
     def rows(self, subject: Subject, blame: str | None = None) -> list[Row]:
-        """A row for every tensor; where x sits on kinks, at a point beside it.
+        """Rows for every tensor, in training mode and, where that gives another output, in evaluation mode.
 
         `blame` names a layer that failed before, of which a failure here is the consequence.
         """
+        rows = self._nudged(subject, blame)
+        if rows[0].method == "contract":
+            return rows
+        other = replace(subject, training=False)
+        try:
+            trained, evaluated = (s.probe(s.real, np.float64).output().copy() for s in (subject, other))
+        except BrokenError as error:
+            return [*rows, broken(subject.label, error, other.mode)]
+        same = np.array_equal(trained, evaluated, equal_nan=True)
+        return rows if same else rows + self._nudged(other, blame)
+
+    def _nudged(self, subject: Subject, blame: str | None) -> list[Row]:
+        """A row for every tensor and method; where x sits on kinks, at a point beside it."""
+        met = 0
         for nudge in range(NUDGES + 1):
             try:
                 rows = self._rows(subject, blame)
@@ -69,7 +83,9 @@ class Check:
                 return [broken(subject.label, error, subject.mode)]
             if nudge == NUDGES or not any(row.stuck for row in rows):
                 break
+            met += sum(row.kinks for row in rows)
             subject = self._beside(subject, 1e-3 * 10**nudge)
+        rows[0].kinks += met
         return rows
 
     def _beside(self, subject: Subject, share: float) -> Subject:
@@ -79,7 +95,7 @@ class Check:
             size = float(np.sqrt(np.mean(tensor**2))) or 1.0
             return tensor + share * size * self.rng.normal(size=tensor.shape)
 
-        twin = subject.probe(subject.twin, np.complex128).params if subject.twin is not None else {}
+        twin = {} if isinstance(subject.twin, str) else subject.probe(subject.twin, np.complex128).params
         for name, (values, _) in subject.probe(subject.real, np.float64).params.items():
             values[...] = moved(values)
             if name in twin:
@@ -89,46 +105,57 @@ class Check:
     def _rows(self, subject: Subject, blame: str | None) -> list[Row]:
         probe = subject.probe(subject.real, np.float64)
         gradients = probe.gradients()
-        central = CentralDifference(probe, gradients, self.threshold)
+        central = CentralDifference(probe, gradients, self.settings)
         if not np.isfinite(central.base):
             raise BrokenError("forward", f"the result is not finite ({central.base})")
         exact = self._complex(subject, gradients, central.base)
-        methods: list[Method] = [exact] if exact else []
-        if exact is None or subject.both:
+        methods: list[Method] = [exact] if isinstance(exact, ComplexStep) else []
+        if not self.settings.only_complex:
             methods.append(central)
+        elif isinstance(exact, str):
+            return [Row(subject.label, "all", float("nan"), "skipped", 0.0, subject.mode, hint=exact)]
         return [self._row(subject, name, m, central, blame) for m in methods for name in probe.tensors]
 
     def _row(self, subject: Subject, name: str, method: Method, central: Method, blame: str | None) -> Row:
-        error, kinks = survey(method, name, self.rng, self.directions)
-        held = self.threshold
-        if method is not central:
-            held = min(held, COMPLEX_THRESHOLD)
-            if error > held:  # on a kink the complex step may take the other side: do differences see one?
-                differences, kinks = survey(central, name, self.rng, self.directions)
-                error = differences if kinks and np.isinf(differences) else error
+        error, kinks = self._survey(method, name)
+        held = self.settings.held(method.name)
+        if method is not central and error > held:
+            # on a kink the complex step may take the other side: do differences see one?
+            differences, kinks = self._survey(central, name)
+            error = differences if kinks and np.isinf(differences) else error
         tensor = subject.input_name if name == "input" else name
         row = Row(subject.label, tensor, error, method.name, held, subject.mode, kinks)
+        row.entries = method.probe.tensors[name].size if self.settings.full else 0
         if row.stuck:
-            row.hint = f"{kinks} directions cross a kink, too many to prove anything"
+            what = "entries" if row.entries else "directions"
+            row.hint = f"{kinks} {what} cross a kink, too many to prove anything"
         elif not row.passed and blame is not None:
-            row.hint = f"see {blame}"
-        if row.passed or row.hint:
-            return row
-        worst = localise(row, method, name, self.rng)
-        if method is not central and central.slope(name, worst, np.ones(1)).error <= self.threshold:
-            row.hint = "differences do not show it; is forward analytic? if not, set complex_step = False"
+            row.blame, row.hint = blame, f"see {blame}"
+        elif not row.passed:
+            worst = localise(row, method, name, self.rng)
+            if method is not central and central.slope(name, worst, np.ones(1)).error <= self.settings.threshold:
+                row.hint = "differences do not show it; is forward analytic? if not, set complex_step = False"
+        elif self.settings.prove:
+            row.proof = proof(method, name, self.rng, self.settings.directions, held)
+            row.hint = "an error of 0.1 % planted in this gradient was not found" if not row.passed else None
         return row
 
-    def _complex(self, subject: Subject, gradients: dict[str, Array], base: float) -> ComplexStep | None:
-        """The complex step, if the twin computes the same function with complex numbers."""
-        if subject.twin is None:
-            return None
+    def _survey(self, method: Method, name: str) -> tuple[float, int]:
+        """(largest relative error, kinks) of one tensor."""
+        if self.settings.full:
+            return every(method, name)
+        return survey(method, name, self.rng, self.settings.directions)
+
+    def _complex(self, subject: Subject, gradients: dict[str, Array], base: float) -> ComplexStep | str:
+        """The complex step, if the twin computes the same function with complex numbers; else why not."""
+        if isinstance(subject.twin, str):
+            return subject.twin
         probe = subject.probe(subject.twin, np.complex128)
         try:
             same = abs(probe.value() - base) <= 1e-9 * max(1.0, abs(base))
-        except BrokenError:
-            return None
-        return ComplexStep(probe, gradients) if same else None
+        except BrokenError as error:
+            return f"with complex numbers {error.reason}"
+        return ComplexStep(probe, gradients) if same else "with complex numbers forward gives another result"
 
 
 def broken(label: str, error: BrokenError, mode: str = "training") -> Row:
@@ -136,6 +163,14 @@ def broken(label: str, error: BrokenError, mode: str = "training") -> Row:
     return Row(label, error.what, float("inf"), "contract", 0.0, mode, hint=error.reason)
 
 
-def analytic(layer: Layer) -> bool:
-    """Whether a layer, and all inside it, take complex numbers."""
-    return layer.complex_step and all(inner.complex_step for _, inner in walk(layer))
+def real_only(layer: Layer) -> str | None:
+    """Why a layer does not take the complex step: the first in it that is not declared analytic; None if it does."""
+    for inner in (layer, *(inner for _, inner in walk(layer))):
+        if not inner.complex_step:
+            return not_analytic(inner)
+    return None
+
+
+def not_analytic(part: Layer | Loss) -> str:
+    """Why a layer or loss that is not declared analytic does not take the complex step."""
+    return f"{type(part).__name__} does not set complex_step = True: forward may not be analytic"

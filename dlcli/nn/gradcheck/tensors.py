@@ -1,4 +1,4 @@
-"""One tensor's row: random directions first; where they fail, entry by entry, to say where and how."""
+"""One tensor's gradient: random directions or every entry; where they fail, where and how; and planted errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ SKIPPED = 0.2
 
 TRIES = 5
 """How many directions may be drawn for each that is wanted."""
+
+PLANTED = 1.001
+"""The factor of a planted error."""
+
+ZERO = 1e-12
+"""What is as small beside the largest gradient is round-off."""
 
 ENTRIES = 256
 """How many entries of a failing tensor are looked at one by one; a larger tensor is halved first."""
@@ -32,6 +38,44 @@ def survey(method: Method, name: str, rng: np.random.Generator, directions: int)
             clean += 1
             worst = max(worst, slope.error)
     return worst, kinks
+
+
+def every(method: Method, name: str) -> tuple[float, int]:
+    """The same over all entries, each by itself."""
+    size = method.probe.tensors[name].size
+    slopes = [method.slope(name, slice(i, i + 1), np.ones(1)) for i in range(size)]
+    kinks = sum(slope.kink for slope in slopes)
+    if kinks > SKIPPED * size:
+        return float("inf"), kinks
+    return max((slope.error for slope in slopes if not slope.kink), default=0.0), kinks
+
+
+def proof(method: Method, name: str, rng: np.random.Generator, directions: int, held: float) -> str:
+    """Whether the method finds an error of 0.1 % in all of a gradient, and one in its largest entry alone.
+
+    `found` or `missed`; `zero` where there is nothing to scale but round-off; `small` where the gradient is so small
+    beside the loss that the method's own round-off hides the error.
+    """
+    gradient = method.gradients[name]
+    largest = max(float(np.abs(g).max(initial=0)) for g in method.gradients.values())
+    if np.abs(gradient).max(initial=0) <= ZERO * largest:
+        return "zero"
+    if (PLANTED - 1) * np.linalg.norm(gradient) <= held * method.floor:
+        return "small"
+    everywhere, _ = survey(method.planted(name, PLANTED * gradient), name, rng, directions)
+    return "found" if everywhere > held and _one(method, name, held) else "missed"
+
+
+def _one(method: Method, name: str, held: float) -> bool:
+    """Whether an error in the largest entry alone is found; in the next one, where a kink keeps it from being seen."""
+    gradient = method.gradients[name]
+    for at in np.argsort(-np.abs(gradient), axis=None)[:TRIES]:
+        planted = gradient.copy()
+        planted.flat[at] *= PLANTED
+        slope = method.planted(name, planted).slope(name, slice(at, at + 1), np.ones(1))
+        if not slope.kink:
+            return slope.error > held
+    return False
 
 
 def localise(row: Row, method: Method, name: str, rng: np.random.Generator) -> Array:

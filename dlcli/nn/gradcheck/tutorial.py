@@ -10,7 +10,8 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError
 from dlcli.core.rng import stream
-from dlcli.nn.gradcheck.report import THRESHOLD, verdict
+from dlcli.nn.gradcheck.report import verdict
+from dlcli.nn.gradcheck.settings import THRESHOLD
 
 
 def gradient_check(layer: Any, x: Any, eps: float = 1e-5) -> bool:

@@ -1,0 +1,108 @@
+"""What a gradient check found, as text: a line for each tensor, its sum, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from dlcli.cli.charts import table
+
+if TYPE_CHECKING:
+    from dlcli.nn.gradcheck import Report, Row
+
+METHODS = {"complex": "complex step", "directional": "differences", "textbook": "textbook"}
+"""The columns of errors, by method."""
+
+
+def text(report: Report) -> str:
+    """The table, with the methods side by side, and what it comes to."""
+    lines: dict[tuple[object, ...], list[Row]] = {}
+    for row in report.rows:
+        lines.setdefault((row.layer, row.tensor, row.mode, row.after), []).append(row)
+    used = [method for method in METHODS if any(row.method == method for row in report.rows)]
+    headers = ["layer", "tensor", "mode", *(METHODS[method] for method in used), "verdict"]
+    extra = {"kinks": any(row.kinks for row in report.rows), "0.1 %": any(row.proof for row in report.rows)}
+    body = [[*_line(rows, used), *_more(rows, extra)] for rows in lines.values()]
+    align = "lll" + "r" * len(used) + "l" + "rl"[: sum(extra.values())]
+    if extra == {"kinks": False, "0.1 %": True}:
+        align = align[:-1] + "l"
+    return table([*headers, *(name for name, on in extra.items() if on)], body, align=align) + "\n\n" + _sum(report)
+
+
+def failures(report: Report) -> list[str]:
+    """What is wrong, a line for each tensor by the more exact method; consequences of other failures last."""
+    if report.rows and all(row.skipped for row in report.rows):
+        return [f"gradcheck: nothing was compared: {report.rows[0].layer}: {report.rows[0].hint}"]
+    failed: dict[tuple[object, ...], Row] = {}
+    for row in report.rows:
+        if not row.passed:
+            failed.setdefault((row.layer, row.tensor, row.mode, row.after), row)
+    return [_failure(row) for row in sorted(failed.values(), key=lambda row: row.blame is not None)]
+
+
+def _line(rows: Sequence[Row], used: Sequence[str]) -> list[str]:
+    first = rows[0]
+    errors = {row.method: f"{row.error:.1e}" for row in rows}
+    worst = max(rows, key=lambda row: (not row.passed, row.error))
+    mode = f"{first.mode} +{first.after}" if first.after else first.mode
+    return [first.layer, first.tensor, mode, *(errors.get(method, "-") for method in used), worst.verdict]
+
+
+def _more(rows: Sequence[Row], extra: dict[str, bool]) -> list[str]:
+    kinks = sum(row.kinks for row in rows)
+    proofs = dict.fromkeys(row.proof for row in rows if row.proof)
+    cells = {"kinks": str(kinks or ""), "0.1 %": ", ".join(proofs)}
+    return [cells[name] for name, on in extra.items() if on]
+
+
+def _sum(report: Report) -> str:
+    rows = [row for row in report.rows if not row.skipped]
+    failed = sum(not row.passed for row in rows)
+    verdict = f"{failed} of {len(rows)} FAILED" if failed else f"all {len(rows)} passed"
+    parts = [_method(method, words, rows) for method, words in METHODS.items()]
+    lines = [f"{verdict}: {'; '.join(filter(None, parts))}" if any(parts) else verdict]
+    lines += [f"skipped {row.layer}: {row.hint}" for row in report.rows if row.skipped]
+    proofs = [row.proof for row in rows if row.proof]
+    if proofs:
+        planted = [proof for proof in proofs if proof in ("found", "missed")]
+        lines.append(f"errors of 0.1 % planted in {len(planted)} gradients: {planted.count('found')} found")
+        for proof, why in (("zero", "they are zero"), ("small", "round-off hides it")):
+            names = _names(row for row in rows if row.proof == proof)
+            if names:
+                lines.append(f"not provable, because {why}: {names}")
+    return "\n".join(lines)
+
+
+def _method(method: str, words: str, rows: Sequence[Row]) -> str:
+    """`14 by complex step (largest 5.1e-16, median 1.0e-16, held to 1e-10)`."""
+    own = [row for row in rows if row.method == method]
+    if not own:
+        return ""
+    errors = [row.error for row in own]
+    return (
+        f"{len(own)} by {words} (largest {max(errors):.1e}, median {median(errors):.1e}, held to {own[0].threshold:g})"
+    )
+
+
+def _names(rows: Iterable[Row], most: int = 6) -> str:
+    names = list(dict.fromkeys(f"{row.layer} {row.tensor}" for row in rows))
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _failure(row: Row) -> str:
+    """What is wrong with one gradient, or with the layer itself, in one line."""
+    start = f"{row.where}: gradcheck" if row.where else "gradcheck"
+    if row.method == "contract":
+        return f"{start}: {row.layer}: {row.hint or row.tensor}"
+    if row.proof == "missed":
+        return f"{start}: {row.layer}: {row.tensor}: {row.hint}"
+    parts = [f"{start}: {row.layer}: {row.tensor}: relative error {row.error:.1e}, expected <= {row.threshold:g}"]
+    if row.worst is not None and row.analytic is not None and row.numeric is not None:
+        index = ", ".join(map(str, row.worst))
+        ratio = f", ratio {row.ratio:.6g}" if row.ratio is not None else ""
+        parts.append(f"worst at [{index}]: analytic {row.analytic:.6g}, numeric {row.numeric:.6g}{ratio}")
+    if row.hint:
+        parts.append(row.hint)
+    return "; ".join(parts)
