@@ -42,7 +42,7 @@ class HuberLoss(Cornered):
     delta: Positive = 1.0
     reduction: Reduction = "mean"
 
-    examples: ClassVar = (example((3,)), example((1,), delta=0.5), example((3,), reduction="sum"))
+    examples: ClassVar = (example((3,)), example((1,), delta=2.0), example((3,), reduction="sum"))
 
     def curve(self, y_pred: Array, y_true: Array) -> tuple[Array, Array]:
         f, slope = self.rounded(y_pred - y_true, self.delta)
@@ -64,7 +64,7 @@ class SmoothL1Loss(Cornered):
     beta: NonNegative = 1.0
     reduction: Reduction = "mean"
 
-    examples: ClassVar = (example((3,)), example((1,), beta=0.5), example((3,), beta=0.0, reduction="sum"))
+    examples: ClassVar = (example((3,)), example((1,), beta=2.0), example((3,), beta=0.0, reduction="sum"))
 
     def curve(self, y_pred: Array, y_true: Array) -> tuple[Array, Array]:
         return self.rounded(y_pred - y_true, self.beta)
@@ -83,7 +83,7 @@ class L1Loss(Cornered):
 
     reduction: Reduction = "mean"
 
-    examples: ClassVar = (example((3,)), example((1,), reduction="sum"))
+    examples: ClassVar = (example((8,)), example((1,), reduction="sum"))
 
     def curve(self, y_pred: Array, y_true: Array) -> tuple[Array, Array]:
         return self.rounded(y_pred - y_true, 0.0)

@@ -1,0 +1,127 @@
+"""The gradient checker finds every mistake that is planted into the code of a gradient, and none in the sound code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from equivalent import EQUIVALENT, NAMES
+from mutants import KINDS, Mutant, mutants, mutated
+from registered import build, names, rows
+
+from dlcli.core import workers
+from dlcli.core.arena import Array
+from dlcli.core.registry import Registry
+from dlcli.nn.gradcheck import Row, check_layer, check_loss
+from dlcli.nn.layer import Layer
+from dlcli.nn.layers.sequential import Sequential
+
+SEEDS = 20
+LEAST = 200
+"""Mutants that have to be found."""
+
+COMPONENTS = [(kind, name) for kind in KINDS for name in names(kind)]
+
+
+class Wide(Layer):
+    """y = 4 * x: what comes behind it sees large numbers, and images with the channels innermost in memory."""
+
+    complex_step: ClassVar[bool] = True
+
+    def forward(self, x: Array, training: bool) -> Array:
+        return np.multiply(x, 4, out=self.buffer("y", x.shape))
+
+    def backward(self, dy: Array) -> Array:
+        return np.multiply(dy, 4, out=dy)
+
+
+@pytest.fixture(autouse=True)
+def _several_lanes_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of four are cut as long ones are."""
+    monkeypatch.setattr(workers, "MOST", 2)
+    monkeypatch.setattr(workers, "GRAIN", 1)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("dlcli.nn.") and hasattr(module, "BLOCK"):
+            monkeypatch.setattr(module, "BLOCK", 1)
+
+
+def checks(name: str, mutant: Mutant | None, analytic: bool = True) -> Iterator[Callable[[], list[Row]]]:
+    """The checks of a component on each of its examples, which may find the mutant: alone, and behind another layer."""
+    kind = next(kind for kind in KINDS if name in Registry.all[kind])
+    for behind in (False, True) if kind == "layers" else (False,):
+        for shown in Registry.all[kind].get(name).examples:
+
+            def check(shown: Any = shown, behind: bool = behind) -> list[Row]:
+                component = mutated(build(kind, name, shown.options), mutant)
+                if not analytic:
+                    vars(component)["complex_step"] = False
+                if kind == "losses":
+                    return check_loss(component, shown.shape, seed=0)
+                return check_layer(Sequential([Wide(), component]) if behind else component, shown.shape, seed=0)
+
+            yield check
+
+
+def found(mutant: Mutant, analytic: bool = True) -> bool:
+    """Whether a check of any component that the mutant belongs to fails by a row of its report."""
+    every = (check for name in mutant.components for check in checks(name, mutant, analytic))
+    return any(not row.passed for check in every for row in check())
+
+
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+def test_every_mutant_is_found_unless_it_is_equivalent(kind: str, name: str) -> None:
+    assert mutants()[name], f"no mutant of {name}: where does its gradient come from?"
+    missed = {mutant.name for mutant in mutants()[name] if not found(mutant)}
+    assert missed == {mutant.name for mutant in mutants()[name]} & NAMES
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+def test_differences_alone_find_the_same_mutants(kind: str, name: str) -> None:
+    missed = {mutant.name for mutant in mutants()[name] if not found(mutant, analytic=False)}
+    assert missed == {mutant.name for mutant in mutants()[name]} & NAMES
+
+
+def test_there_are_enough_mutants_and_no_stale_names(capsys: pytest.CaptureFixture[str]) -> None:
+    known = [mutant.name for some in mutants().values() for mutant in some]
+    assert len(set(known)) == len(known)
+    assert set(known) >= NAMES
+    assert len(known) - len(NAMES) >= LEAST
+    with capsys.disabled():
+        print(f"\n{len(known)} mutants, {len(known) - len(NAMES)} to be found, {len(NAMES)} equivalent", end="")
+        print("".join(f"\n  {len(some):2} {reason}" for reason, some in EQUIVALENT.items()))
+
+
+@pytest.mark.parametrize("analytic", [True, False])
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+def test_sound_code_passes_where_mutants_are_looked_for(kind: str, name: str, analytic: bool) -> None:
+    assert [row for check in checks(name, None, analytic) for row in check() if not row.passed] == []
+
+
+def test_a_mutant_is_in_force_only_while_a_gradient_is_computed() -> None:
+    mutant = next(m for m in mutants()["Linear"] if m.name == "Linear.backward: dy.T -> dy")
+    sound, listed = mutant.function.__code__, [entry.cls for entry in Registry.all["layers"].entries()]
+    assert found(mutant)
+    assert mutant.function.__code__ is sound
+    assert [entry.cls for entry in Registry.all["layers"].entries()] == listed
+
+
+@pytest.mark.parametrize("analytic", [True, False])
+@pytest.mark.parametrize(("name", "shown"), [*rows("layers"), *rows("losses")])
+def test_no_false_alarm_in_20_seeds(
+    name: str, shown: Any, analytic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = next(kind for kind in KINDS if name in Registry.all[kind])
+    check: Any = check_layer if kind == "layers" else check_loss
+    if not analytic:
+        monkeypatch.setattr(Registry.all[kind].get(name), "complex_step", False)
+    alarms = [
+        (seed, row)
+        for seed in range(SEEDS)
+        for row in check(build(kind, name, shown.options), shown.shape, seed=seed)
+        if not row.passed
+    ]
+    assert alarms == []
