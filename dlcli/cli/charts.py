@@ -132,10 +132,19 @@ def _float(value: Number) -> float:
     return math.nan if value is None else float(value)
 
 
-def curve(series: dict[str, Sequence[Number]], *, width: int = 60, height: int = 10, xlabel: str = "epoch") -> str:
+def curve(
+    series: dict[str, Sequence[Number]],
+    *,
+    width: int = 60,
+    height: int = 10,
+    xlabel: str = "epoch",
+    ends: tuple[str, str] | None = None,
+    mark: float | None = None,
+) -> str:
     """The series as lines of braille dots over 1, 2, ... with axes and a legend; gaps where a value is not finite.
 
-    `width` and `height` are the plot's, in characters; the axes and labels come on top.
+    `width` and `height` are the plot's, in characters; the axes and labels come on top. `ends` names the first and last
+    value where they are not 1, 2, ..., and `mark` points at a place on the x axis, from 0 to 1.
     """
     lines = {name: [_float(value) for value in values] for name, values in series.items()}
     finite = [v for values in lines.values() for v in values if math.isfinite(v)]
@@ -156,9 +165,14 @@ def curve(series: dict[str, Sequence[Number]], *, width: int = 60, height: int =
             masks[y // 4][x // 2] |= BRAILLE[x % 2][y % 4]
     plot = _framed(masks, low, high)
     margin = plot[0].index("┤")
-    below = f"1{xlabel:^{max(0, width - 1 - len(str(count)))}}{count}" if count > 1 else f"{xlabel + ' 1':^{width}}"
+    first, last = ends or ("1", str(count))
+    room = max(0, width - len(first) - len(last))
+    below = f"{first}{xlabel:^{room}}{last}" if count > 1 else f"{f'{xlabel} {first}':^{width}}"
+    axis = ["─"] * width
+    if mark is not None:
+        axis[round(mark * (width - 1))] = "▲"
     indent = " " * (margin + 1)
-    return "\n".join([indent + _legend(lines), *plot, f"{'└':>{margin + 1}}{'─' * width}", (indent + below).rstrip()])
+    return "\n".join([indent + _legend(lines), *plot, f"{'└':>{margin + 1}}{''.join(axis)}", (indent + below).rstrip()])
 
 
 def _stroke(places: Sequence[tuple[float, float]], on: int, of: int) -> Iterator[tuple[int, int]]:

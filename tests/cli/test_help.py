@@ -22,6 +22,8 @@ ORDER = [
     "resume",
     "check",
     "summary",
+    "trace",
+    "lr-find",
     "list",
     "describe",
     "runs",
@@ -30,7 +32,7 @@ ORDER = [
 ]
 """The commands in the order of use."""
 
-LATER = ["trace", "time", "lr-find", "plot", "report", "sweep", "export", "doctor"]
+LATER = ["time", "plot", "report", "sweep", "export", "doctor"]
 """Commands that are not built: none may be named."""
 
 
