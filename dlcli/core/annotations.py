@@ -168,6 +168,8 @@ def _alternative(annotation: Any, others: Iterable[Any] = ()) -> list[str]:
         return [quote(v) for v in items]
     if typing.get_origin(inner) is tuple and items[0] in others and set(items) == {items[0]}:
         return [f"a list of {len(items)} of them"]
+    if sequence(annotation) in others:
+        return ["a list of them"]
     return [expected(annotation)]
 
 

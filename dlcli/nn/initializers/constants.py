@@ -1,4 +1,4 @@
-"""Initializers that draw nothing: every value is the same."""
+"""Initializers that draw nothing: the values are given."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.core.errors import ShapeError
 from dlcli.core.options import example
 from dlcli.nn.initializer import Initializer, initializers
 
@@ -15,15 +16,24 @@ from dlcli.nn.initializer import Initializer, initializers
 @initializers.register
 @dataclass(eq=False)
 class Constant(Initializer):
-    """w = value
+    """w = value, one number for all or a list shaped like w, such as [[1, 0], [0, -1]] for a weight (2, 2)
 
-    Source: torch.nn.init.constant_
+    Source: torch.nn.init.constant_, which takes one number
     """
 
     config_name: ClassVar[str] = "constant"
-    examples: ClassVar = (example((4, 3), value=0.1),)
+    examples: ClassVar = (example((4, 3), value=0.1), example((2, 3), value=[[1.0, 0.0, -1.0], [0.5, 2.0, 0.0]]))
 
-    value: float
+    value: float | list[float] | list[list[float]]
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if not isinstance(self.value, list):
+            return
+        lengths = {len(row) for row in self.value if isinstance(row, list)}
+        given = (len(self.value), *lengths)
+        if given != shape:
+            got = "rows of different lengths" if len(lengths) > 1 else f"values of shape {given}"
+            raise ShapeError(f"constant: got {got}, expected {shape}")
 
     def draw(self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
         return np.full(shape, self.value, np.float64)

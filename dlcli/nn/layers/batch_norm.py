@@ -189,12 +189,12 @@ class BatchNorm1d(BatchNorm):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, for every channel by itself
 
     x and y (N, C) or (N, C, L), weight and bias (C,). In training mean and var (biased) are those of the batch, over
-    M = N or N * L places, and with momentum m: running_mean = (1 - m) * running_mean + m * mean, likewise running_var
-    with the unbiased var; m null takes the mean over all batches. In evaluation the running ones serve, or those of the
+    N or N * L places, and with momentum m: running_mean = (1 - m) * running_mean + m * mean, likewise running_var with
+    the unbiased var; m null takes the mean over all batches. In evaluation the running ones serve, or those of the
     batch without track_running_stats.
     With h = (x - mean) / sqrt(var + eps):  dbias = sum of dy,  dweight = sum of dy * h,
-    dx = weight / sqrt(var + eps) * (dy - dbias / M - h * dweight / M) in training, without the last two in evaluation.
-    Weight and bias have no weight decay.
+    dx = weight / sqrt(var + eps) * (dy - mean of dy - h * mean of (dy * h)) in training, without both means in
+    evaluation. Weight and bias have no weight decay.
 
     Source: Ioffe and Szegedy 2015, "Batch normalization", https://arxiv.org/abs/1502.03167;
     https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
@@ -221,12 +221,12 @@ class BatchNorm2d(BatchNorm):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, for every channel by itself
 
     x and y (N, C, H, W), weight and bias (C,). In training mean and var (biased) are those of the batch, over
-    M = N * H * W places, and with momentum m: running_mean = (1 - m) * running_mean + m * mean, likewise running_var
-    with the unbiased var; m null takes the mean over all batches. In evaluation the running ones serve, or those of the
+    N * H * W places, and with momentum m: running_mean = (1 - m) * running_mean + m * mean, likewise running_var with
+    the unbiased var; m null takes the mean over all batches. In evaluation the running ones serve, or those of the
     batch without track_running_stats.
     With h = (x - mean) / sqrt(var + eps):  dbias = sum of dy,  dweight = sum of dy * h,
-    dx = weight / sqrt(var + eps) * (dy - dbias / M - h * dweight / M) in training, without the last two in evaluation.
-    Weight and bias have no weight decay.
+    dx = weight / sqrt(var + eps) * (dy - mean of dy - h * mean of (dy * h)) in training, without both means in
+    evaluation. Weight and bias have no weight decay.
 
     Source: Ioffe and Szegedy 2015, "Batch normalization", https://arxiv.org/abs/1502.03167;
     https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, inferred
 from dlcli.nn.windows import Patches, Windows
+from dlcli.nn.winograd import Winograd
 
 
 @layers.register
@@ -31,7 +32,7 @@ class Conv2d(Layer):
     With the patches of x under the kernel as the rows of a matrix X, and dy as a matrix of pixels:
     y = X @ weight.T + bias,  dweight = dy.T @ X,  dbias = sum of dy over samples and pixels,
     dx = the rows of dy @ weight, added up where the patches overlap. Where the kernel moves by one pixel, the patches
-    of dy as the rows of D give the same sums: dx = D @ turned weight,  turned dweight = x.T @ D.
+    of dy as the rows of D give the same sums, as D @ turned weight, and as x.T @ D for the turned weight.
 
     Source: Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document processing";
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
@@ -45,6 +46,7 @@ class Conv2d(Layer):
     dilation: Pair = 1
     groups: Count = 1
     bias: bool = True
+    algorithm: Annotated[Literal["auto", "direct", "winograd"], "how the sums are made; auto: as is faster"] = "auto"
 
     complex_step: ClassVar[bool] = True
     examples: ClassVar = (
@@ -53,6 +55,7 @@ class Conv2d(Layer):
         example((4, 6, 5), out_channels=4, kernel_size=3, stride=2, padding=[1, 0], groups=2),
         example((3, 6, 7), out_channels=2, kernel_size=[3, 2], stride=[1, 2], dilation=2, padding=1),
         example((1, 4, 4), out_channels=2, kernel_size=2, padding="valid"),
+        example((2, 5, 6), out_channels=3, kernel_size=3, padding=1, algorithm="winograd"),
     )
 
     def __post_init__(self) -> None:
@@ -70,10 +73,25 @@ class Conv2d(Layer):
         self.patches = Patches("patches", windows, channels, groups, self)
         turned = windows.mirrored()
         self.turned = Patches("turned", turned, out, groups, self) if turned else None
+        self.winograd = self._winograd(windows, channels)
         self.declare("weight", (out, channels // groups, *kernel), TorchDefault())
         if self.bias:
             self.declare("bias", (out,), TorchDefault(), fan_in=self.patches.terms)
         return (out, *self.patches.count)
+
+    def _winograd(self, windows: Windows, channels: int) -> Winograd | None:
+        """The way through tiles, where it is asked for or faster."""
+        fits = self.groups == 1 and Winograd.fits(windows)
+        if self.algorithm == "winograd" and not fits:
+            got = f"kernel_size {windows.kernel}, stride {windows.stride}, dilation {windows.dilation}, groups"
+            raise ConfigError(
+                f"got algorithm: winograd with {got} {self.groups}, expected (3, 3), (1, 1), (1, 1) and 1; "
+                "leave algorithm out"
+            )
+        if self.algorithm == "direct" or not fits:
+            return None
+        winograd = Winograd(windows, channels, self.out_channels, self)
+        return winograd if self.algorithm == "winograd" or winograd.pays else None
 
     def _padding(self, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         if self.padding == "valid":
@@ -87,30 +105,50 @@ class Conv2d(Layer):
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x.transpose(0, 2, 3, 1)
         y = self.buffer("y", (len(x), *self.out_shape))
-        pixels, weight = y.transpose(0, 2, 3, 1), self._weight().transpose(0, 2, 1)
-        bias = np.tile(self.params["bias"], y.shape[3]) if self.bias else None
+        pixels, bias = y.transpose(0, 2, 3, 1), self.params["bias"] if self.bias else None
+        if self.winograd is None:
+            self._forward(pixels, bias)
+        else:
+            self._forward_winograd(self.winograd, pixels, bias)
+        return y
+
+    def _forward(self, y: Array, bias: Array | None) -> None:
+        weight = self._weight().transpose(0, 2, 1)
+        line = np.tile(bias, y.shape[2]) if bias is not None else None
 
         def work(lane: int, rows: slice) -> None:
             for block in blocks(rows, self.patches.step):
-                np.matmul(self.patches.matrix(self.x[block]), weight, out=self._pixels(pixels[block]))
-                if bias is not None:  # a row of pixels at a time, so that the inner loop is long
-                    lines = pixels[block].reshape(-1, len(bias))
-                    lines += bias
+                np.matmul(self.patches.matrix(self.x[block]), weight, out=self._pixels(y[block]))
+                if line is not None:  # a row of pixels at a time, so that the inner loop is long
+                    lines = y[block].reshape(-1, len(line))
+                    lines += line
 
-        self.share(len(x), self.patches.size, work)
-        return y
+        self.share(len(y), self.patches.size, work)
+
+    def _forward_winograd(self, winograd: Winograd, y: Array, bias: Array | None) -> None:
+        self.kernels = winograd.kernels(self.params["weight"])
+
+        def work(lane: int, rows: slice) -> None:
+            for block in blocks(rows, winograd.step):
+                winograd.forward(self.x[block], self.kernels, bias, y[block])
+
+        self.share(len(y), winograd.size, work)
 
     def backward(self, dy: Array) -> Array | None:
         self.dy = dy.transpose(0, 2, 3, 1)
         if self.bias:  # a product with ones is faster than a sum over the first axis
             pixels = self.dy.reshape(-1, self.out_channels)
             np.matmul(np.ones(len(pixels), dy.dtype), pixels, out=self.grads["bias"])
-        if not self.needs_input_grad:
-            return self._backward(None)
-        dx = self.buffer("dx", (len(dy), *self.in_shape))
-        return self._backward(dx) if self.turned is None else self._backward_turned(self.turned, dx)
+        dx = self.buffer("dx", (len(dy), *self.in_shape)) if self.needs_input_grad else None
+        if self.winograd is not None:
+            self._backward_winograd(self.winograd, dx)
+        elif dx is None or self.turned is None:
+            self._backward(dx)
+        else:
+            self._backward_turned(self.turned, dx)
+        return dx
 
-    def _backward(self, dx: Array | None) -> Array | None:
+    def _backward(self, dx: Array | None) -> None:
         """Set dweight and dx by the patches of x."""
         weight, patches = self._weight(), self.patches
         out = dx.transpose(0, 2, 3, 1) if dx is not None else None
@@ -123,11 +161,11 @@ class Conv2d(Layer):
                 np.matmul(d, weight, out=shares)
                 patches.add_up(by_place, out[block])
 
-        total = self._summed(patches, weight.shape, term).reshape(self.out_channels, *patches.windows.kernel, -1)
-        self.grads["weight"] = total.transpose(0, 3, 1, 2)
-        return dx
+        total = self._summed(patches.size, patches.step, weight.shape, term)
+        by_place = total.reshape(self.out_channels, *patches.windows.kernel, -1)
+        self.grads["weight"] = by_place.transpose(0, 3, 1, 2)
 
-    def _backward_turned(self, patches: Patches, dx: Array) -> Array:
+    def _backward_turned(self, patches: Patches, dx: Array) -> None:
         """Set dweight and dx by the patches of dy."""
         kernel, out = patches.windows.kernel, dx.transpose(0, 2, 3, 1)
         grouped = self.params["weight"].reshape(self.groups, -1, *self.params["weight"].shape[1:])[..., ::-1, ::-1]
@@ -138,25 +176,36 @@ class Conv2d(Layer):
             np.matmul(self._pixels(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
             np.matmul(matrix, weight, out=self._pixels(out[block]))
 
-        total = self._summed(patches, (self.groups, weight.shape[2], patches.terms), term)
+        total = self._summed(patches.size, patches.step, (self.groups, weight.shape[2], patches.terms), term)
         turned = total.reshape(self.groups, weight.shape[2], *kernel, -1).transpose(0, 4, 1, 2, 3)[..., ::-1, ::-1]
         self.grads["weight"] = turned.reshape(self.params["weight"].shape)
-        return dx
 
-    def _summed(self, patches: Patches, shape: Shape, term: Callable[[slice, Array], None]) -> Array:
-        """The sum over all blocks of what `term` writes into an array of `shape`, lane by lane."""
-        cut = lanes(len(self.x), patches.size)
-        sums = self.buffer("sums", (len(cut), 2, *shape))
+    def _backward_winograd(self, winograd: Winograd, dx: Array | None) -> None:
+        """Set dweight and dx by tiles of x and dy."""
+        out = dx.transpose(0, 2, 3, 1) if dx is not None else None
+
+        def term(block: slice, dkernels: Array) -> None:
+            into = out[block] if out is not None else None
+            winograd.backward(self.x[block], self.dy[block], self.kernels, dkernels, into)
+
+        total = self._summed(winograd.size, winograd.step, self.kernels.shape, term)
+        winograd.give_kernels(total, self.grads["weight"])
+
+    def _summed(self, size: int, step: int, shape: Shape, term: Callable[[slice, Array], None]) -> Array:
+        """The sum over all blocks, of `step` images, of what `term` writes into an array of `shape`, lane by lane."""
+        cut = lanes(len(self.x), size)
+        sums = self.buffer("sums", (len(cut), *shape))
 
         def work(lane: int, rows: slice) -> None:
-            total, one = sums[lane]
-            total.fill(0)
-            for block in blocks(rows, patches.step):
-                term(block, one)
-                total += one
+            one = self.own("one", shape)
+            for block in blocks(rows, step):
+                first = block.start == rows.start
+                term(block, sums[lane] if first else one)
+                if not first:
+                    sums[lane] += one
 
         self.workers.each(work, cut)
-        return np.add.reduce(sums[:, 0], axis=0)
+        return np.add.reduce(sums, axis=0)
 
     def flops(self) -> int:
         return 2 * self.patches.terms * math.prod(self.out_shape)

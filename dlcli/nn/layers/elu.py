@@ -54,7 +54,7 @@ class ELU(Elementwise):
 class CELU(Elementwise):
     """y = x where x > 0, else alpha * (exp(x / alpha) - 1)
 
-    x and y (N, *shape).  dx = dy where x > 0, else dy * exp(x / alpha): smooth at 0 for every alpha.
+    x and y (N, *shape).  dx = dy where x > 0, else dy * exp(x / alpha).  It is smooth at 0 for every alpha.
 
     Source: Barron 2017, "Continuously differentiable exponential linear units", https://arxiv.org/abs/1704.07483;
     https://docs.pytorch.org/docs/stable/generated/torch.nn.CELU.html
@@ -76,10 +76,10 @@ class CELU(Elementwise):
 @layers.register
 @dataclass(eq=False)
 class SELU(Elementwise):
-    """y = scale * x where x > 0, else scale * alpha * (exp(x) - 1)
+    """y = scale * x where x > 0, else scale * alpha * (exp(x) - 1);  scale = 1.0507, alpha = 1.6733, rounded
 
-    x and y (N, *shape), scale = 1.0507..., alpha = 1.6733....  dx = dy * scale where x > 0, else
-    dy * scale * alpha * exp(x). Meant for weights drawn with `kaiming_normal: {nonlinearity: linear}`.
+    x and y (N, *shape).  dx = dy * scale where x > 0, else dy * scale * alpha * exp(x). Meant for
+    weights drawn with `kaiming_normal: {nonlinearity: linear}`.
 
     Source: Klambauer et al. 2017, "Self-normalizing neural networks", https://arxiv.org/abs/1706.02515;
     https://docs.pytorch.org/docs/stable/generated/torch.nn.SELU.html

@@ -20,8 +20,8 @@ from dlcli.nn.layer import Layer, Shape, layers
 class LayerNorm(Layer):
     """y = h * weight + bias,  h = (x - mean) / sqrt(var + eps)
 
-    x and y (N, *shape), weight and bias of normalized_shape, the last axes of a sample (all of them by default); mean
-    and var (biased) are taken over these axes.  dbias = sum of dy,  dweight = sum of dy * h over everything else;
+    x and y (N, *shape), weight and bias (*normalized_shape,), the last axes of a sample (all of them by default);
+    mean and var (biased) are taken over these axes.  dbias = sum of dy,  dweight = sum of dy * h over everything else;
     with dh = dy * weight:  dx = (dh - mean of dh - h * mean of (dh * h)) / sqrt(var + eps).
     Weight and bias have no weight decay.
 

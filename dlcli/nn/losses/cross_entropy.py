@@ -24,8 +24,9 @@ class CrossEntropyLoss(WeightedLoss):
     network must not end with one.
 
     With `label_smoothing` s or `weight` w, L = sum over the batch and k of q_k * (log(sum over j of exp(z_j)) - z_k)
-    / sum over the batch of w_t, where q_k = w_k * ((1 - s) * one_hot(t)_k + s / K), and dL/dz =
-    (softmax(z) * sum of q - q) / sum over the batch of w_t; a batch whose weights are all 0 is not divided.
+    / sum over the batch of w_t, where q_k = w_k * ((1 - s) * one_hot(t)_k + s / K) and w is 1 unless given.
+    With `label_smoothing` or `weight`, dL/dz = (softmax(z) * sum of q - q) / sum over the batch of w_t; a batch whose
+    weights are all 0 is not divided.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html; Szegedy et al. 2016,
     "Rethinking the inception architecture for computer vision", https://arxiv.org/abs/1512.00567
