@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> int:
     from typer import Exit, TyperException
     from typer.main import get_command
 
-    from dlcli.cli import usage
+    from dlcli.cli import parameters, usage
     from dlcli.cli.commands import app
 
     if sum(map(len, arguments)) > 100_000 or len(arguments) > 5_000:
@@ -87,7 +87,8 @@ def run(arguments: list[str]) -> int:
         )
     command = get_command(app)
     try:
-        usage.check(command, arguments)
+        for context in usage.check(command, arguments):
+            parameters.lighten(context.command.get_params(context))
         # Not `command.main`: it would turn a broken pipe into exit code 1.
         with command.make_context("dlcli", list(arguments)) as context:
             result = command.invoke(context)

@@ -9,15 +9,21 @@ from typing import Any
 from dlcli.core.errors import UsageError, escape, nearest, quote
 
 
-def check(command: Any, arguments: list[str]) -> None:
-    """UsageError for what the parser lets pass: an option given twice, of which it drops one, and an empty value."""
-    for _, values, given in _parsed(command, arguments):
+def check(command: Any, arguments: list[str]) -> list[Any]:
+    """The contexts of the commands on the line.
+
+    UsageError for what the parser lets pass: an option given twice, of which it drops one, and an empty value.
+    """
+    contexts = []
+    for context, values, given in _parsed(command, arguments):
+        contexts.append(context)
         for parameter in given:
             if given.count(parameter) > 1 and not (parameter.multiple or parameter.is_flag):
                 raise UsageError(f"{_name(parameter)}: given {given.count(parameter)} times, expected once")
             value = values[parameter.name]
             if value == "" or (isinstance(value, (list, tuple)) and "" in value):
                 raise UsageError(f"{_name(parameter)}: got an empty text; give it a value or leave it out")
+    return contexts
 
 
 def message(error: Any, command: Any, arguments: list[str]) -> str:

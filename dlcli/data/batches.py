@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from dlcli.core.arena import Array, Scratch
 from dlcli.core.errors import DataError
 from dlcli.core.rng import stream
 from dlcli.data.dataset import Samples
+from dlcli.data.picked import Picked
+from dlcli.data.statistics import extremes, finite, moments
 
 ROUNDING = 1e-12
 """A deviation below this share of the mean is what rounding leaves of a constant."""
@@ -27,57 +29,57 @@ class Normalizer:
 
     mean: Array
     std: Array
+    _cast: dict[np.dtype[Any], tuple[Array | None, Array | None]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
-    def fit(cls, mode: str, inputs: Array, image: bool) -> Normalizer:
+    def fit(cls, mode: str, inputs: Array | Picked, image: bool) -> Normalizer:
         """`none`: as they are; `unit`: the range of the training part to [0, 1]; `standardize`: mean 0, deviation 1.
 
         A column or channel without spread, to rounding, is only shifted. Raises DataError where a value is not finite.
         """
-        axes = (tuple(a for a in range(inputs.ndim) if a != 1) if inputs.shape[1] > 1 else None) if image else (0,)
-        keep = axes is not None and image
-        if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+        colour = image and inputs.shape[1] > 1
+        shape = (inputs.shape[1], *(1 for _ in inputs.shape[2:])) if colour else () if image else inputs.shape[1:]
+        groups = math.prod(shape)
+        if not finite(inputs):
             raise DataError("the training inputs hold values that are not finite; clean the data")
         with np.errstate(over="ignore", invalid="ignore"):
             if mode == "none":
-                mean, std = np.zeros(()), np.ones(())
+                shape, mean, std = (), np.zeros(1), np.ones(1)
             elif mode == "unit":
-                low, high = inputs.min(axis=axes, keepdims=keep), inputs.max(axis=axes, keepdims=keep)
-                mean, std = np.asarray(low, np.float64), np.asarray(high, np.float64) - np.asarray(low, np.float64)
+                mean, high = (a.astype(np.float64) for a in extremes(inputs, groups))
+                std = high - mean
             else:
-                mean = _mean(inputs, axes, keep)
-                std = np.sqrt(_mean(inputs, axes, keep, around=mean))
+                mean, variance = moments(inputs, groups)
+                std = np.sqrt(variance)
         if not (np.isfinite(mean).all() and np.isfinite(std).all()):
-            top = np.abs(inputs).max()
+            top = max(abs(float(a)) for pair in extremes(inputs, 1) for a in pair)
             raise DataError(f"the training inputs reach {top:.3g}, which is too large for {mode}; scale the data")
-        mean, std = (a[0] if keep else a for a in (mean, std))
-        spread = std > ROUNDING * np.abs(mean)
-        return cls(np.asarray(mean, np.float64), np.where(spread, std, 1.0).astype(np.float64))
+        return cls(mean.reshape(shape), np.where(std > ROUNDING * np.abs(mean), std, 1.0).reshape(shape))
 
     def apply(self, raw: Array, out: Array) -> Array:
         """(raw - mean) / std written into `out`, in its dtype."""
-        if raw.dtype == np.float64 and self.mean.any():
+        mean, scale = self._in(out.dtype)
+        if mean is not None and raw.dtype == np.float64:
             # before the cast: a large offset would leave no digits of a float32
-            np.copyto(out, raw - self.mean, casting="same_kind")
+            np.subtract(raw, self.mean, out=out, casting="same_kind")
         else:
             np.copyto(out, raw, casting="unsafe")
-            if self.mean.any():
-                out -= self.mean.astype(out.dtype)
-        if (self.std != 1).any():
-            out *= (1 / self.std).astype(out.dtype)
+            if mean is not None:
+                out -= mean
+        if scale is not None:
+            out *= scale
         return out
 
-
-def _mean(inputs: Array, axes: Any, keep: bool, around: Array | None = None) -> Array:
-    """The mean, or the mean square around `around`, in blocks so that no float64 copy of the data is made."""
-    total: Any = 0.0
-    count = inputs.size
-    for start in range(0, len(inputs), 4096):
-        block = inputs[start : start + 4096].astype(np.float64)
-        if around is not None:
-            block = np.square(block - around)
-        total = total + block.sum(axis=axes, keepdims=keep)
-    return np.asarray(total) / (count / max(1, np.asarray(total).size))
+    def _in(self, dtype: np.dtype[Any]) -> tuple[Array | None, Array | None]:
+        """mean and 1 / std in that type, None where they change nothing."""
+        if dtype not in self._cast:
+            self._cast[dtype] = (
+                self.mean.astype(dtype) if self.mean.any() else None,
+                (1 / self.std).astype(dtype) if (self.std != 1).any() else None,
+            )
+        return self._cast[dtype]
 
 
 class Batches(Scratch):
@@ -102,7 +104,8 @@ class Batches(Scratch):
         self.samples, self.normalizer, self.dtype = samples, normalizer, np.dtype(dtype)
         self.batch_size, self.seed, self.shuffle, self.augment = batch_size, seed, shuffle, augment
         n = len(samples.targets)
-        self.flat = samples.inputs.reshape(n, math.prod(samples.inputs.shape[1:]))
+        whole = samples.inputs.whole if isinstance(samples.inputs, Picked) else samples.inputs
+        self.flat = whole.reshape(len(whole), math.prod(whole.shape[1:]))
         self.count = n // batch_size if drop_last else -(-n // batch_size)
         self.scratch = {}
 
@@ -117,19 +120,27 @@ class Batches(Scratch):
             yield self.gather(order[b * self.batch_size : (b + 1) * self.batch_size], epoch)
 
     def gather(self, rows: Array, epoch: int = 0) -> tuple[Array, Array]:
-        """The samples of those rows, augmented as in that epoch, normalised and cast."""
+        """The samples of those rows, augmented as in that epoch, normalised and cast; classes are int64."""
         x, y = self.samples
         shape = (len(rows), *x.shape[1:])
+        places = rows
+        if isinstance(x, Picked):
+            places = np.take(x.rows, rows, out=self.buffer("rows", rows.shape, x.rows.dtype), mode="clip")
         kept = self.buffer("raw", (len(rows), self.flat.shape[1]), x.dtype)
-        raw = np.take(self.flat, rows, axis=0, out=kept, mode="clip").reshape(shape)
+        raw = np.take(self.flat, places, axis=0, out=kept, mode="clip").reshape(shape)
         if self.augment is not None:
             raw = self.augment(raw, rows, epoch)
         targets = np.take(y, rows, axis=0, out=self.buffer("targets", (len(rows), *y.shape[1:]), y.dtype), mode="clip")
+        if y.dtype.kind in "iu" and y.dtype != np.int64:
+            wide = self.buffer("classes", targets.shape, np.int64)
+            np.copyto(wide, targets)
+            targets = wide
         return self.normalizer.apply(raw, self.buffer("inputs", shape)), targets
 
 
 def split_validation(n: int, validation: int | float, seed: int) -> tuple[Array, Array]:
     """Rows (training, held out) of n samples: a count, or a fraction below 1, drawn from the seed; both in order."""
-    held = validation if isinstance(validation, int) else round(validation * n)
-    drawn = stream(seed, "split").permutation(n)
-    return np.sort(drawn[held:]), np.sort(drawn[:held])
+    count = validation if isinstance(validation, int) else round(validation * n)
+    held = np.zeros(n, bool)
+    held[stream(seed, "split").permutation(n)[:count]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -6,12 +6,14 @@ are written in one step and are readable as the umask says; any number of proces
 
 from __future__ import annotations
 
+import gzip
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from dlcli.core import fsio
-from dlcli.core.errors import DataError, UnavailableError, UsageError, quote, short_path, suggest
+from dlcli.core.errors import DataError, OutputError, UnavailableError, UsageError, quote, short_path, suggest
 from dlcli.data.dataset import Access
 from dlcli.data.download import Mirrors
 from dlcli.data.files import read, sha256
@@ -78,6 +80,31 @@ def obtain(source: Source, access: Access) -> dict[str, bytes]:
                 raise UnavailableError(*error.problems, WAYS_OUT) from error
             fsio.write_atomic(folder / name, content[name])
     return content
+
+
+def decoded(source: Source, access: Access) -> dict[str, tuple[str, bytes]]:
+    """(name, content) of every file of the source by its name: of what a gzip file holds where the source knows that.
+
+    It is decoded once and kept beside the file, and compared with its known sha256 at every start. A cache that cannot
+    be written is no failure. Raises what `obtain` raises.
+    """
+    folder = folder_of(source, access)
+    plain = {name: name.removesuffix(".gz") for name in source.decoded}
+    kept = {name: _cached(folder / plain[name], known) for name, known in source.decoded.items()}
+    found = {name: (plain[name], data) for name, (_, data) in kept.items() if data is not None}
+    missing = [name for name in source.files if name not in found]
+    files = obtain(source, access) if missing else {}
+    for name in missing:
+        if name not in plain:
+            found[name] = (name, files[name])
+            continue
+        path = folder / plain[name]
+        if access.note and kept[name][0] == "damaged":
+            access.note(f"{short_path(path)}: damaged; decoding it again")
+        found[name] = (plain[name], gzip.decompress(files[name]))
+        with suppress(OutputError):
+            fsio.write_atomic(path, found[name][1])
+    return found
 
 
 def source_named(name: str) -> Source:

@@ -14,6 +14,7 @@ from dlcli.core.arena import Array
 from dlcli.core.component import Checked
 from dlcli.core.options import Example
 from dlcli.core.registry import Registry
+from dlcli.data.picked import Picked
 
 datasets: Registry[Dataset] = Registry("data set", "datasets")
 
@@ -24,10 +25,10 @@ Targets = Literal["classes", "values"]
 class Samples(NamedTuple):
     """The samples of one split; arrays may be read-only."""
 
-    inputs: Array
+    inputs: Array | Picked
     """(N, *input_shape), uint8 or float."""
     targets: Array
-    """(N,) int64 class indices, or (N, T) float64 regression targets."""
+    """(N,) class indices, or (N, T) float64 regression targets."""
 
 
 @dataclass(frozen=True)

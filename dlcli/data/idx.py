@@ -39,7 +39,7 @@ def read_idx(data: bytes, name: str, ndim: int) -> Array:
         file = _open(data, name)
         shape = _header(file, len(data), name, ndim)
         size = math.prod(shape)
-        payload = file.read(size + 1)
+        payload = memoryview(data)[file.tell() :] if isinstance(file, io.BytesIO) else file.read(size + 1)
     if len(payload) != size:
         got = f"{len(payload)} bytes" if len(payload) < size else "more"
         raise DataError(f"{name}: got {got} after the header, expected {size} for {'x'.join(map(str, shape))}")

@@ -9,9 +9,8 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import example
-from dlcli.data.cache import obtain
+from dlcli.data.cache import decoded
 from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
-from dlcli.data.files import sha256
 from dlcli.data.idx import image_samples
 from dlcli.data.sources import FASHION_MNIST, MNIST, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Source
 
@@ -27,12 +26,12 @@ class DownloadedImages(Dataset):
         return self.facts
 
     def load(self, seed: int, access: Access) -> Loaded:
-        files = obtain(self.source, access)
+        files = decoded(self.source, access)
         train, test = (
-            image_samples((images, files[images]), (labels, files[labels]), 10)
+            image_samples(files[images], files[labels], 10)
             for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS))
         )
-        return Loaded(self.facts, train, test, {name: sha256(data) for name, data in files.items()})
+        return Loaded(self.facts, train, test, {name: known.sha256 for name, known in self.source.files.items()})
 
 
 @datasets.register
@@ -76,6 +75,6 @@ def load_mnist(access: Access | None = None) -> tuple[tuple[Array, Array], tuple
     """
     loaded = Mnist().load(0, access or Access.from_environment())
     train, test = loaded.train, cast(Samples, loaded.test)
-    x_train, x_test = (s.inputs.reshape(len(s.inputs), -1).astype(np.float32) / 255 for s in (train, test))
+    x_train, x_test = (np.asarray(s.inputs, np.float32).reshape(len(s.inputs), -1) / 255 for s in (train, test))
     mean, sd = x_train.mean(), x_train.std()
     return ((x_train - mean) / sd, train.targets), ((x_test - mean) / sd, test.targets)

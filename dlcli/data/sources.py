@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -24,6 +24,8 @@ class Source:
     files: Mapping[str, Fingerprint]
     mirrors: tuple[str, ...]
     """Base URLs, in the order of trying; each ends in a slash."""
+    decoded: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """What gzip files hold, by their names, where that is known: it is kept beside them, as decoding takes long."""
 
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
@@ -45,6 +47,12 @@ MNIST = Source(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         "https://raw.githubusercontent.com/fgnt/mnist/master/",
     ),
+    {
+        TRAIN_IMAGES: Fingerprint(47040016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        TRAIN_LABELS: Fingerprint(60008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        TEST_IMAGES: Fingerprint(7840016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        TEST_LABELS: Fingerprint(10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    },
 )
 
 FASHION_MNIST = Source(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dlcli.config.load import load_config
 from dlcli.config.schema import Config
 from dlcli.config.targets import wanted_targets
@@ -14,6 +16,7 @@ from dlcli.core.options import options
 from dlcli.core.rng import stream
 from dlcli.data.batches import split_validation
 from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
+from dlcli.data.picked import Picked
 from dlcli.experiment.arrays import check_data
 from dlcli.nn.loss import Loss
 
@@ -48,7 +51,9 @@ def load_data(config: Config, access: Access) -> Splits:
         raise DataError(f"nothing is left to train on: data.validation holds out all {len(held)} samples; lower it")
 
     def part(samples: Samples, rows: Array | None = None) -> Samples:
-        inputs, targets = samples if rows is None else (samples.inputs[rows], samples.targets[rows])
+        inputs, targets = samples
+        if rows is not None:
+            inputs, targets = Picked(np.asarray(inputs), rows), targets[rows]
         return Samples(inputs, targets.astype(config.dtype) if targets.dtype.kind == "f" else targets)
 
     return Splits(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module, metadata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def load_components(code: Sequence[str] = (), note: Callable[[str], None] = lamb
         raise ResourceError(f"needs NumPy >= {NUMPY}, found {np.__version__}; install a newer NumPy")
     for room in ROOMS:
         import_module(room)
-    for point in metadata.entry_points(group=GROUP):
+    for point in _installed():
         try:
             with Registry.origin(point.value):
                 point.load()
@@ -65,6 +66,17 @@ def load_components(code: Sequence[str] = (), note: Callable[[str], None] = lamb
         note(line)
     Registry.notes.clear()
     return hashes
+
+
+def _installed() -> Iterable[Any]:
+    """The entry points of installed packages."""
+    for folder in map(Path, sys.path):
+        for file in folder.glob("*-info/entry_points.txt"):
+            if f"[{GROUP}]" in file.read_text("utf-8", "replace"):
+                from importlib import metadata  # slow to import, and most have no such package
+
+                return metadata.entry_points(group=GROUP)
+    return ()
 
 
 def require_code(recorded: Mapping[str, str], given: Mapping[str, str], where: str, *, unchanged: bool = True) -> None:

@@ -12,6 +12,7 @@ from dlcli.core.errors import UsageError
 from dlcli.core.fsio import write_atomic
 from dlcli.data.dataset import Access
 from dlcli.data.png import COLOURS, encode
+from dlcli.data.statistics import extremes
 from dlcli.experiment.assemble import assemble
 from dlcli.experiment.data import load_data
 
@@ -46,7 +47,7 @@ def preview(config: Config, access: Access, path: Path, first: int, count: int) 
     for epoch in range(first - 1, first - 1 + EPOCHS if config.data.augment else 0):
         seen, _ = batches.gather(rows, epoch)
         kinds.append(seen * normalizer.std + normalizer.mean)
-    low, high = float(splits.train.inputs.min()), float(splits.train.inputs.max())
+    low, high = (float(a.item()) for a in extremes(splits.train.inputs, 1))
     grey = np.clip(np.nan_to_num((np.stack(kinds) - low) * (255 / ((high - low) or 1.0))), 0, 255)
     write_atomic(path, encode(grid(np.rint(grey).astype(np.uint8))))
     return len(rows)

@@ -13,6 +13,7 @@ from dlcli.core.arena import Array
 from dlcli.core.blame import place, user_entries
 from dlcli.core.errors import ConfigError, quote
 from dlcli.core.registry import Entry
+from dlcli.data.picked import Picked
 from dlcli.nn.network import Network, walk
 from dlcli.optim.schedule import Span
 
@@ -20,7 +21,7 @@ ROWS = 4
 """Samples in the batch."""
 
 
-def rehearse(config: Config, build: Callable[[], Network], inputs: Array, targets: Array) -> None:
+def rehearse(config: Config, build: Callable[[], Network], inputs: Array | Picked, targets: Array) -> None:
     """ConfigError, with file and line, where a user's component of `config` returns what training cannot use.
 
     `build` makes a network to be thrown away; without components of a user's nothing is built and computed.

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -36,8 +37,19 @@ def small_files() -> dict[str, bytes]:
 
 def source_of(files: dict[str, bytes], mirrors: tuple[str, ...] = (), folder: str = "") -> Source:
     """A source with the true fingerprints of `files`."""
-    prints = {name: Fingerprint(len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items()}
+    prints = {name: fingerprint(data) for name, data in files.items()}
     return Source("small", folder, prints, mirrors)
+
+
+def decodable(files: dict[str, bytes], mirrors: tuple[str, ...] = ()) -> Source:
+    """The same of gzip files, which knows what is in them."""
+    inside = {name: fingerprint(gzip.decompress(data)) for name, data in files.items()}
+    return replace(source_of(files, mirrors), decoded=inside)
+
+
+def fingerprint(data: bytes) -> Fingerprint:
+    """The true one."""
+    return Fingerprint(len(data), hashlib.sha256(data).hexdigest())
 
 
 class Server:
