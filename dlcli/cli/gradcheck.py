@@ -13,6 +13,9 @@ from dlcli.core.errors import CheckFailedError, CheckpointError, UsageError
 if TYPE_CHECKING:
     from dlcli.nn.gradcheck import Report
 
+H = 1e-5
+"""The default of `--step`, as in `dlcli.nn.gradcheck.settings`, which is loaded when it is needed."""
+
 
 def gradcheck(
     target: Annotated[
@@ -45,13 +48,19 @@ def gradcheck(
         int, typer.Option("--burn-in", min=0, max=100_000, metavar="N", help="Check again after N training steps.")
     ] = 0,
     batch: Annotated[int, typer.Option("--batch", min=1, max=4096, metavar="N", help="Samples in the check.")] = 4,
-    step: Annotated[float, typer.Option("--step", metavar="H", help="The step of central differences.")] = 1e-5,
+    step: Annotated[float, typer.Option("--step", metavar="H", help="The step of central differences.")] = H,
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**64 - 1, metavar="N", help="Seeds the values and directions.")
     ] = 0,
     threshold: Annotated[
-        float, typer.Option("--threshold", metavar="T", help="The largest relative error that passes.")
-    ] = 1e-5,
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="T",
+            help="The largest relative error that passes (default 1e-5, and 1e-10 by the complex step; 1e-12 for "
+            "--optimizers).",
+        ),
+    ] = None,
     code: common.CodeOption = None,
     set_: common.SetOption = None,
     runs: common.RunsOption = None,
@@ -62,7 +71,9 @@ def gradcheck(
     A wrong one is exit code 10. With --code alone it checks what those files register.
     """
     common.exclusive(layer=layer, loss=loss, all=all_, optimizers=optimizers, CONFIG=target)
-    common.exclusive(complex=complex_, step=step != 1e-5)
+    common.exclusive(complex=complex_, step=step != H)
+    for other in ({"full": full}, {"complex": complex_}, {"prove": prove}, {"step": step != H}):
+        common.exclusive(optimizers=optimizers, **other)
     if input_ is not None and layer is None and loss is None:
         raise UsageError("--input goes with --layer or --loss")
     alone = layer is not None or loss is not None or all_ or optimizers
@@ -70,10 +81,10 @@ def gradcheck(
         if given and (alone or (code and target is None)):
             raise UsageError(f"{flag} goes with a CONFIG")
     for flag, number in (("--threshold", threshold), ("--step", step)):
-        if not 0 < number < 1:
+        if number is not None and not 0 < number < 1:
             raise UsageError(f"{flag}: got {number:g}, expected a number above 0 and below 1")
-    settings = {"seed": seed, "threshold": threshold, "batch": batch, "step": step}
-    settings |= {"full": full, "only_complex": complex_, "prove": prove}
+    settings: dict[str, Any] = {"seed": seed, "batch": batch, "step": step, "full": full, "only_complex": complex_}
+    settings |= {"prove": prove} | ({} if threshold is None else {"threshold": threshold})
     what = {"layer": layer, "loss": loss, "shape": input_, "all_": all_, "optimizers": optimizers}
     report = _report(target, what, code or [], set_ or [], runs, burn_in, settings)
     if json:
@@ -101,6 +112,10 @@ def _report(
 
     if any(what.values()) or (code and target is None):
         load_components(code, show.note)
+        if what["optimizers"]:
+            from dlcli.experiment.optimizer_check import of_optimizers
+
+            return of_optimizers(settings["seed"], settings.get("threshold"), code)
         for kind, of_one in (("layer", engine.of_layer), ("loss", engine.of_loss)):
             if what[kind] is not None:
                 return of_one(what[kind], what["shape"], **settings)

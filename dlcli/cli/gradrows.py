@@ -11,7 +11,7 @@ from dlcli.cli.charts import table
 if TYPE_CHECKING:
     from dlcli.nn.gradcheck import Report, Row
 
-METHODS = {"complex": "complex step", "directional": "differences", "textbook": "textbook"}
+METHODS = {"complex": "complex step", "directional": "differences", "textbook": "textbook form"}
 """The columns of errors, by method."""
 
 
@@ -21,7 +21,9 @@ def text(report: Report) -> str:
     for row in report.rows:
         lines.setdefault((row.layer, row.tensor, row.mode, row.after), []).append(row)
     used = [method for method in METHODS if any(row.method == method for row in report.rows)]
-    headers = ["layer", "tensor", "mode", *(METHODS[method] for method in used), "verdict"]
+    steps = used == ["textbook"]
+    headers = ["optimizer" if steps else "layer", "parameter" if steps else "tensor", "mode"]
+    headers += [*(METHODS[method] for method in used), "verdict"]
     extra = {"kinks": any(row.kinks for row in report.rows), "0.1 %": any(row.proof for row in report.rows)}
     body = [[*_line(rows, used), *_more(rows, extra)] for rows in lines.values()]
     align = "lll" + "r" * len(used) + "l" + "rl"[: sum(extra.values())]
@@ -102,7 +104,8 @@ def _failure(row: Row) -> str:
     if row.worst is not None and row.analytic is not None and row.numeric is not None:
         index = ", ".join(map(str, row.worst))
         ratio = f", ratio {row.ratio:.6g}" if row.ratio is not None else ""
-        parts.append(f"worst at [{index}]: analytic {row.analytic:.6g}, numeric {row.numeric:.6g}{ratio}")
+        mine, other = ("step", "textbook") if row.method == "textbook" else ("analytic", "numeric")
+        parts.append(f"worst at [{index}]: {mine} {row.analytic:.6g}, {other} {row.numeric:.6g}{ratio}")
     if row.hint:
         parts.append(row.hint)
     return "; ".join(parts)

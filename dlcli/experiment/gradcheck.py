@@ -108,7 +108,8 @@ def of_registered(origins: Sequence[str] = (), **settings: Any) -> Report:
                 rows += _check(registry, entry, example, settings)
     if origins and not chosen:
         raise ConfigError(
-            f"{', '.join(origins)}: registers no layer and no loss; put @dlcli.layers.register above the class"
+            f"{', '.join(origins)}: registers no layer and no loss; put @dlcli.layers.register above the class, or give "
+            "--optimizers to check those"
         )
     return _report(rows, settings)
 

@@ -154,6 +154,39 @@ def test_one_loss_with_a_shape(cli: Cli) -> None:
     assert [row["entries"] for row in one] == [7, 7]
 
 
+WRONG_OPTIMIZER = """
+import numpy as np
+from dlcli import optimizers
+from dlcli.optim.adam import Adam
+
+@optimizers.register
+class Rushed(Adam):
+    \"\"\"Adam that forgets one of its two corrections\"\"\"
+
+    def update(self, part, lr):
+        super().update(part, lr * 1.001)
+
+    textbook = Adam.textbook
+"""
+
+
+def test_optimizers_against_their_textbook_form(cli: Cli) -> None:
+    ended = cli("gradcheck", "--optimizers", "--json")
+    rows = ended.json["rows"]
+    assert {row["layer"].partition("(")[0] for row in rows} == set(dlcli.optimizers)
+    assert {row["method"] for row in rows} == {"textbook"}
+    assert max(row["error"] for row in rows) < 1e-12
+    assert f"all {len(rows)} passed: {len(rows)} by textbook form" in cli("gradcheck", "--optimizers").out
+
+
+def test_a_wrong_optimizer_is_named(cli: Cli) -> None:
+    (cli.folder / "rushed.py").write_text(WRONG_OPTIMIZER)
+    ended = cli("gradcheck", "--optimizers", "--code", "rushed.py", code=10)
+    assert ended.lines[0].startswith("error: gradcheck: Rushed: ")
+    assert ended.lines[0].endswith("; at step 1")
+    assert "expected <= 1e-12" in ended.lines[0]
+
+
 def test_the_step_of_the_differences(cli: Cli) -> None:
     def largest(step: str) -> float:
         rows = cli("gradcheck", "--layer", "Tanh", "--step", step, "--threshold", "0.1", "--json").json["rows"]
@@ -182,6 +215,8 @@ WRONG = {
     ("--all", "--input", "3"): (2, "--input goes with --layer or --loss"),
     ("--all", "--batch", "0"): (2, "--batch: got '0', expected an integer >= 1"),
     ("--all", "--step", "0"): (2, "--step: got 0"),
+    ("--optimizers", "--full"): (2, "--optimizers and --full exclude each other"),
+    ("--optimizers", "--all"): (2, "--all and --optimizers exclude each other"),
     ("--all", "--step", "1e-3", "--complex"): (2, "--complex and --step exclude each other"),
     ("none.yaml",): (3, "none.yaml: no such file"),
 }

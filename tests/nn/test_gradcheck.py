@@ -14,6 +14,7 @@ from dlcli.core.arena import Array, Views
 from dlcli.core.errors import ShapeError
 from dlcli.nn.gradcheck import Report, Row, check_layer, check_loss, check_network, verdict
 from dlcli.nn.gradcheck.settings import COMPLEX_THRESHOLD
+from dlcli.nn.gradcheck.slopes import bent
 from dlcli.nn.layers.dropout import Dropout
 from dlcli.nn.layers.flatten import Flatten
 from dlcli.nn.layers.linear import Linear
@@ -379,3 +380,109 @@ def test_reports_are_json() -> None:
     assert (text["passed"], text["threshold"]) == (False, 1e-5)
     assert text["rows"][0].items() >= {"layer": "0 Linear", "tensor": "weight", "verdict": "excellent"}.items()
     assert (text["rows"][1]["error"], text["rows"][1]["hint"]) == (None, "forward raised ValueError: no")
+
+
+@pytest.mark.parametrize("corner", [-0.99, -0.5, 0.0, 0.5, 0.99])
+def test_five_points_tell_a_corner_from_a_curve(corner: float) -> None:
+    at = np.arange(-2.0, 3.0)
+
+    def off(values: Array, slope: float) -> float:
+        return abs((values[3] - values[1]) / 2 - slope)
+
+    kinked = np.maximum(0, at - corner)
+    assert bent(list(kinked), off(kinked, float(corner < 0)))
+    for smooth in (100 * at**2, np.exp(1e-3 * at), 3 * at):
+        assert not bent(list(smooth), 1e-3 * float(np.ptp(smooth)))
+
+
+def test_a_wrong_slope_on_a_strong_curve_is_no_kink() -> None:
+    class Steep(Tanh):
+        """y = exp(20 x), whose slope changes by more within a step than the error is."""
+
+        complex_step = False
+
+        def forward(self, x: Array, training: bool) -> Array:
+            self.slopes = 20 * np.exp(20 * x)
+            return self.slopes / 20
+
+        def backward(self, dy: Array) -> Array:
+            return dy * self.slopes * 1.0001
+
+    (row,) = check_layer(Steep(), (4,), seed=0)
+    assert (row.passed, row.kinks, row.hint) == (False, 0, "every entry is 1.0001 times what it should be")
+
+
+def test_kinks_that_made_the_point_move_are_counted() -> None:
+    x, y = batch(0, (12,))
+    x[:, ::2] = 0
+    report = check_network(stack(ReLU(), Linear(None, 10)), CrossEntropyLoss(), x, y, seed=0)
+    assert report.passed
+    assert sum(row.kinks for row in report.rows if row.layer == "0 ReLU") >= 4
+
+
+def test_a_network_is_checked_in_evaluation_where_that_differs() -> None:
+    network = stack(Linear(None, 8), Dropout(0.3), Linear(None, 10))
+    report = check_network(network, CrossEntropyLoss(), *batch(0, (12,)), seed=0)
+    assert {row.layer for row in report.rows if row.mode == "evaluation"} == {"1 Dropout", "end to end"}
+    assert report.passed
+
+
+def test_a_forward_that_raises_in_evaluation_only_is_named() -> None:
+    class Fragile(Tanh):
+        def forward(self, x: Array, training: bool) -> Array:
+            if not training:
+                raise ValueError("not like this")
+            return super().forward(x, training)
+
+    last = check_layer(Fragile(), (4,), seed=0)[-1]
+    assert (last.method, last.mode, last.hint) == (
+        "contract",
+        "evaluation",
+        "forward raised ValueError: not like this",
+    )
+
+
+@pytest.mark.parametrize("complex_step", [True, False])
+def test_every_entry_finds_what_directions_hardly_see(complex_step: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OneEntry, "complex_step", complex_step)
+    found = check_layer(OneEntry(8, 6), (8,), seed=0, full=True)
+    assert {(row.tensor, row.worst) for row in found if not row.passed} == {("weight", (3, 2))}
+    assert {row.tensor: row.entries for row in found} == {"weight": 48, "bias": 6, "input": 32}
+
+
+def test_planted_errors_are_found_and_what_has_no_gradient_is_told() -> None:
+    class Half(Linear):
+        """The bias has no effect."""
+
+        def forward(self, x: Array, training: bool) -> Array:
+            self.x = x
+            return x @ self.params["weight"].T
+
+        def backward(self, dy: Array) -> Array | None:
+            dx = super().backward(dy)
+            self.grads["bias"][:] = 0
+            return dx
+
+    found = check_layer(Half(5, 3), (5,), seed=0, prove=True)
+    assert {(row.tensor, row.proof) for row in found} == {("weight", "found"), ("bias", "zero"), ("input", "found")}
+
+
+def test_an_error_that_the_threshold_lets_through_is_missed() -> None:
+    found = check_layer(Tanh(), (5,), seed=0, prove=True, threshold=1e-2)
+    assert [(row.method, row.proof, row.passed) for row in found] == [
+        ("complex", "found", True),
+        ("directional", "missed", False),
+    ]
+    assert found[1].hint == "an error of 0.1 % planted in this gradient was not found"
+
+
+def test_a_gradient_below_the_round_off_of_the_loss_is_told() -> None:
+    class Faint(Tanh):
+        def forward(self, x: Array, training: bool) -> Array:
+            return 1e6 + 1e-9 * x
+
+        def backward(self, dy: Array) -> Array:
+            return 1e-9 * dy
+
+    found = check_layer(Faint(), (5,), seed=0, prove=True)
+    assert [(row.method, row.proof) for row in found] == [("complex", "found"), ("directional", "small")]

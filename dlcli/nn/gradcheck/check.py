@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.core.arena import Array
-from dlcli.core.errors import DlcliError
+from dlcli.core.errors import DlcliError, ShapeError
 from dlcli.nn.gradcheck.probe import BrokenError, Projection, call, calm, checked
 from dlcli.nn.gradcheck.report import Report, Row
 from dlcli.nn.gradcheck.settings import Settings
@@ -122,12 +123,17 @@ def check_loss(loss: Loss, out_shape: Shape, *, label: str | None = None, **sett
     """A loss alone, on predictions of `out_shape` for each sample and targets as its `draw` gives them.
 
     `settings` are the fields of `Settings`. A loss that names no task is tried with values first, and with class
-    indices if it cannot take those.
+    indices if it cannot take those. Raises ShapeError where a loss of a task cannot take predictions of that shape.
     """
     check = Check(Settings(**settings))
     batch = check.settings.batch
     predicted, target = loss.draw(check.rng, (batch, *out_shape))
     with calm():
+        try:
+            call("loss", copy.deepcopy(loss).forward, predicted, target)
+        except BrokenError as error:
+            if loss.task is not None and isinstance(error.__cause__, ShapeError):
+                raise error.__cause__ from None
         subject = _loss_subject(loss, predicted, target)
         subject.label = label or subject.label
         rows = check.rows(subject)
