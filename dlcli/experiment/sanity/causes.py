@@ -1,0 +1,67 @@
+"""The usual causes of a training that goes wrong, in the words of the config."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlcli.config.doctor import inside
+from dlcli.config.document import dotted
+from dlcli.experiment.sanity.bench import Bench
+from dlcli.nn.network import Network, walk
+
+USUAL = (0.01, 10.0)
+"""The size that inputs and values to learn should have: about 1."""
+
+
+def key(bench: Bench, name: str) -> str:
+    """Where the config sets the layer of that name, `3.body.0`: `model.3.Residual.body.0.Linear`."""
+    first, *path = (int(part) if part.isdigit() else part for part in name.split("."))
+    return dotted(inside(bench.config.model[int(first)], tuple(path)).inside)
+
+
+def label(network: Network, name: str) -> str:
+    """A layer as tables name it: `1 Linear`."""
+    return f"{name} {type(dict(walk(network.root))[name]).__name__}"
+
+
+def size(values: object) -> float:
+    """The root of the mean square of an array."""
+    return float(np.sqrt(np.mean(np.square(np.asarray(values, np.float64)))))
+
+
+def outside(values: object) -> bool:
+    """Whether these are far from about 1 in size."""
+    low, high = USUAL
+    return not low <= size(values) <= high
+
+
+def rate(bench: Bench) -> str:
+    """The learning rate as the config writes it: `optimizer.SGD.lr (0.1)`."""
+    optimizer = bench.config.optimizer
+    return f"{dotted((*optimizer.inside, 'lr'))} ({optimizer.options.get('lr')})"
+
+
+def cause(bench: Bench, otherwise: str) -> str:
+    """What the data or the first values have to do with it, worst first; `otherwise` where they look right."""
+    x, y = bench.batch
+    if not bench.of_classes and outside(y):
+        mean, deviation = float(y.mean(dtype="f8")), float(y.std(dtype="f8"))
+        return f"the targets have mean {mean:.4g} and deviation {deviation:.4g}: scale them to about 1"
+    if outside(x):
+        return f"the inputs have size {size(x):.3g}: {normalizing(bench)}"
+    blank = [name for name, layer in bench.untrained.trained.items() if _blank(layer.params.values())]
+    if blank:
+        return f"every weight of layer {', '.join(blank)} starts at 0: change {key(bench, blank[0])}.init"
+    return otherwise
+
+
+def normalizing(bench: Bench) -> str:
+    """How to bring inputs to about 1."""
+    if bench.config.data.normalize == "standardize":
+        return "look for outliers in the data"
+    return "set data.normalize: standardize"
+
+
+def _blank(arrays: object) -> bool:
+    weights = [a for a in arrays if a.ndim > 1]  # type: ignore[attr-defined]
+    return bool(weights) and not any(w.any() for w in weights)

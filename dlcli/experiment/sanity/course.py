@@ -1,0 +1,105 @@
+"""A short training with all that the config says, to see what comes of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dlcli.core.arena import Array
+from dlcli.core.errors import DivergedError
+from dlcli.core.options import Length
+from dlcli.core.rng import stream
+from dlcli.data.dataset import Samples
+from dlcli.experiment.assemble import assemble
+from dlcli.experiment.sanity.bench import BATCH, Bench
+from dlcli.experiment.sanity.guesses import constant
+from dlcli.nn.network import Network
+
+STEPS = (40, 200)
+"""The fewest and the most steps."""
+
+WORK = 1e11
+"""Floating-point operations that a short training may take where it has more than the fewest steps."""
+
+
+@dataclass
+class Course:
+    """What came of a short training."""
+
+    network: Network
+    steps: int = 0
+    failure: str = ""
+    """Why it ended early; empty where it came to its end."""
+    before: float = math.nan
+    """The loss of some training samples before and after, in evaluation mode, and that of a constant output."""
+    after: float = math.nan
+    chance: float = math.nan
+    moved: dict[str, list[float]] = field(default_factory=dict)
+    """|update| / |parameters| of every trained layer at every step."""
+    outputs: Array | None = None
+    """Of the held-out samples, as the loss's `logits` give them."""
+
+    @property
+    def rose(self) -> bool:
+        """Whether training made it worse, or left the finite numbers."""
+        return bool(self.failure) or not self.after < self.before
+
+
+@np.errstate(all="ignore")
+def short_training(bench: Bench, shuffled: bool = False) -> Course:
+    """Train with the config's own optimizer, schedule and regularisation, laid over a few hundred steps.
+
+    A schedule whose lengths are shares of the run so passes through all its learning rates. Early stopping, averages
+    and metrics have no part in it. With `shuffled` every sample gets the target of another one.
+    """
+    config, samples = bench.config, bench.train
+    if shuffled:
+        mixed = stream(config.seed, "sample", 2).permutation(len(samples.targets))
+        samples = Samples(samples.inputs, samples.targets[mixed])
+    steps, batch = length(bench)
+    per_step = batch * config.train.accumulate
+    rows = min(len(samples.targets), steps * per_step)
+    samples = Samples(samples.inputs[:rows], samples.targets[:rows])
+    per_epoch = math.ceil(rows // batch / config.train.accumulate)
+    train = replace(
+        config.train,
+        epochs=math.ceil(steps / per_epoch),
+        monitor="train.loss",
+        early_stopping=None,
+        ema=None,
+        log_layers=Length(1, "step"),
+    )
+    data = replace(config.data, batch_size=batch, drop_last=True)
+    short = replace(config, data=data, metrics=[], train=train)
+    experiment = assemble(short, replace(bench.splits, train=samples), bench.threads)
+    trainer, network = experiment.trainer, experiment.network
+    trainer.validate = None
+    loss = bench.loss(network)
+    seen = Samples(samples.inputs[:BATCH], samples.targets[:BATCH])
+    course = Course(network, before=bench.evaluate(network, loss, seen).loss)
+    course.chance = constant(loss, seen.targets, network.out_shape[0])
+    try:
+        for done in trainer.run():
+            course.steps = done.step
+            for name, figure in (getattr(done, "layers", None) or {}).items():
+                if name.endswith(".update_ratio"):
+                    course.moved.setdefault(name.split(".", 1)[1].rsplit(".", 1)[0], []).append(figure)
+    except DivergedError as error:
+        course.failure = error.problems[0]
+        return course
+    course.after = bench.evaluate(network, loss, seen).loss
+    if bench.splits.val is not None:
+        course.outputs = bench.evaluate(network, loss, bench.splits.val).outputs
+    return course
+
+
+def length(bench: Bench) -> tuple[int, int]:
+    """Steps of a short training, and the samples of one batch."""
+    config = bench.config
+    batch = min(config.data.batch_size, len(bench.train.targets))
+    forward = bench.untrained.root.flops()
+    flops = 3 * forward * batch * config.train.accumulate  # forward, and backward, which takes twice as long
+    fewest, most = STEPS
+    return max(fewest, min(most, int(WORK / flops))), batch
