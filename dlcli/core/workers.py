@@ -28,8 +28,10 @@ def lanes(rows: int, size: int) -> list[Lane]:
 
 
 def blocks(rows: slice, step: int) -> Iterator[slice]:
-    """The rows of a lane in blocks of at most `step`."""
-    return (slice(i, min(i + step, rows.stop)) for i in range(rows.start, rows.stop, step))
+    """The rows of a lane in blocks of even length, of at most `step`."""
+    size = rows.stop - rows.start
+    count = -(-size // step)
+    return (slice(rows.start + size * i // count, rows.start + size * (i + 1) // count) for i in range(count))
 
 
 class Workers:

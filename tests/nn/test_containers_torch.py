@@ -53,8 +53,8 @@ def natural(torch: ModuleType, layer: Layer) -> Any:
         return TorchConcat(inside)
     if isinstance(layer, Chain):
         return nn.Sequential(*inside)
-    own = {o.name: getattr(layer, o.name) for o in options(type(layer), Layer) if not o.common}
-    return getattr(nn, type(layer).__name__)(**own).double()
+    theirs = [o.name for o in options(type(layer), Layer) if not o.common and o.name != "algorithm"]
+    return getattr(nn, type(layer).__name__)(**{name: getattr(layer, name) for name in theirs}).double()
 
 
 def same_as_pytorch(torch: ModuleType, network: Network, n: int = 5) -> None:

@@ -37,8 +37,8 @@ few = settings(
 PLAIN = {"Softmax": {"dim": 1}, "LogSoftmax": {"dim": 1}}
 """Options that PyTorch's class needs beside ours."""
 
-OURS = {"init"}
-"""Options that PyTorch's classes lack; the values that come of them are handed over."""
+OURS = {"init", "algorithm"}
+"""Options that PyTorch's classes lack: what comes of them is handed over, or the same."""
 
 LOOSE = {"CELU": 1e-6, "Hardsigmoid": 1e-6}
 """Where PyTorch itself computes with a constant in float32 (1 / alpha, 1 / 6), whatever the tensor's type."""
