@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from dlcli.nn.layer import Layer, Shape
 
 _made = itertools.count()
-_seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+_seed = int.from_bytes(os.urandom(8), sys.byteorder)
 
 
 def manual_seed(seed: int) -> None:
