@@ -9,8 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcli.core.arena import Array
+from dlcli.nn.layer import Layer
+from dlcli.nn.layers.hardtanh import Hardsigmoid, Hardswish, Hardtanh, ReLU6
 from dlcli.nn.layers.relu import ReLU
 from dlcli.nn.network import Network, walk
+
+FLAT = (Hardsigmoid, Hardswish, Hardtanh, ReLU6)
+"""The activations, besides ReLU, with pieces on which no gradient passes."""
+
+FAINT = 1e-30
+"""Below this, a sum of float32 squares has lost digits, or all."""
 
 
 @dataclass
@@ -18,8 +26,9 @@ class Layerwise:
     """`layer.<name>.grad_norm`, `.update_ratio` and `.dead` of every `every`-th step.
 
     grad_norm = |g|, before clipping;  update_ratio = |w_new - w_old| / |w_old|, both over all parameters of a trained
-    layer; about 0.001 is usual.  dead = the share of a ReLU's features (of images, channels) that are 0 in the whole
-    batch, the last one of an accumulated step.
+    layer; about 0.001 is usual.  dead = the share of features (of images, channels) behind a ReLU, ReLU6, Hardtanh,
+    Hardsigmoid or Hardswish through which no sample of the batch, the last one of an accumulated step, passes a
+    gradient.
 
     Source: Karpathy 2016, "Neural networks part 3: learning and evaluation", https://cs231n.github.io/neural-networks-3
     """
@@ -28,33 +37,53 @@ class Layerwise:
     every: int
 
     def __post_init__(self) -> None:
-        self.trained = {f"layer.{name}": layer for name, layer in self.network.trained.items()}
-        self.relus = {f"layer.{name}": relu for name, relu in walk(self.network.root) if isinstance(relu, ReLU)}
+        arena = self.network.arena
+        self.values = arena.values[: arena.trainable]
+        self.moved = np.empty_like(self.values)
+        self.stretches = {
+            f"layer.{name}": [
+                [vector[arena.slices[f"{name}.{spec.name}"][0]] for spec in layer.specs]
+                for vector in (arena.grads, arena.values, self.moved)
+            ]
+            for name, layer in self.network.trained.items()
+        }
+        """Of each trained layer, where its gradients, its values, and the changes of these stand."""
+        self.gated = {f"layer.{n}": layer for n, layer in walk(self.network.root) if isinstance(layer, (ReLU, *FLAT))}
 
     def begin(self, step: int) -> bool:
         """Take down gradients and values before they change; False where that step is not due."""
         if step % self.every:
             return False
-        self.slopes = {name: norm(layer.grads.values()) for name, layer in self.trained.items()}
-        self.before = {name: [w.copy() for w in layer.params.values()] for name, layer in self.trained.items()}
+        self.lengths = {name: (norm(grads), norm(values)) for name, (grads, values, _) in self.stretches.items()}
+        np.copyto(self.moved, self.values)
         return True
 
     def end(self) -> dict[str, float]:
         """The figures of a step that is done."""
         found = {}
-        for name, layer in self.trained.items():
-            before = self.before[name]
-            moved = norm(w - old for w, old in zip(layer.params.values(), before, strict=True))
-            found[f"{name}.grad_norm"] = self.slopes[name]
-            found[f"{name}.update_ratio"] = moved / size if (size := norm(before)) else math.nan
-        for name, relu in self.relus.items():
-            found[f"{name}.dead"] = dead(relu.branch())
+        np.subtract(self.values, self.moved, out=self.moved)
+        for name, (_, _, moved) in self.stretches.items():
+            slope, size = self.lengths[name]
+            found[f"{name}.grad_norm"] = slope
+            found[f"{name}.update_ratio"] = norm(moved) / size if size else math.nan
+        for name, layer in self.gated.items():
+            found[f"{name}.dead"] = dead(passing(layer))
         return found
 
 
 def norm(arrays: Iterable[Array]) -> float:
     """The 2-norm over all of these."""
-    return math.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays))
+    flat = [np.ravel(a, order="K") for a in arrays]
+    with np.errstate(over="ignore", under="ignore"):
+        total = sum(float(np.dot(a, a)) for a in flat)
+    if not FAINT < total < math.inf:  # squares leave the range of a float32 long before the numbers do
+        total = sum(float(np.square(a, dtype=np.float64).sum()) for a in flat)
+    return math.sqrt(total)
+
+
+def passing(layer: Layer) -> Array:
+    """Through which elements of its last batch an activation passes a gradient."""
+    return layer.mask if isinstance(layer, ReLU) else np.not_equal(layer.slope, 0)  # type: ignore[attr-defined]
 
 
 def dead(mask: Array) -> float:
