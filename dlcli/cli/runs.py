@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dlcli.cli import common, render, show
-from dlcli.cli.charts import curve, seconds_text, sparkline, table
+from dlcli.cli.charts import curve, number, percent, seconds_text, sparkline, table
 from dlcli.core.errors import escape
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def show_(run: common.RunArgument = None, runs: common.RunsOption = None, json: 
     if len(detail.epochs) > 1:
         names = [name for name in ("train.loss", "val.loss") if any(name in row for row in detail.epochs)]
         blocks.append(curve({name: [row.get(name) for row in detail.epochs] for name in names}))
+    if detail.layers:
+        blocks.append(_layers(detail.layers))
     if detail.evaluations:
         blocks.append(_evaluations(detail))
     render.out("\n\n".join(blocks))
@@ -110,6 +112,21 @@ def _facts(detail: Detail) -> str:
         "checkpoints": ", ".join(detail.checkpoints) or "none",
     }
     return "\n".join(f"{name:<12}{value}" for name, value in lines.items())
+
+
+def _layers(row: dict[str, Any]) -> str:
+    """A table of the last figures of single layers, in the order of the stack."""
+    found: dict[str, dict[str, Any]] = {}
+    for key in row:
+        name, _, figure = key.removeprefix("layer.").rpartition(".")
+        if name:
+            found.setdefault(name, {})[figure] = row[key]
+    cells = []
+    for name in sorted(found, key=lambda name: [(int(p) if p.isdecimal() else 0, p) for p in name.split(".")]):
+        own = found[name]
+        slopes = [number(own[figure]) if figure in own else "" for figure in ("grad_norm", "update_ratio")]
+        cells.append([name, *slopes, percent(own["dead"]) if own.get("dead") is not None else ""])
+    return table([f"layer, at step {row['step']}", "gradient norm", "update / weight", "dead"], cells, align="lrrr")
 
 
 def _evaluations(detail: Detail) -> str:

@@ -62,12 +62,14 @@ class Detail:
     epochs: list[dict[str, Any]]
     checkpoints: list[str]
     evaluations: list[dict[str, Any]]
+    layers: dict[str, Any]
+    """The step at which figures of single layers were last taken, and those by their full names; or nothing."""
 
     def document(self) -> dict[str, Any]:
         """The JSON of `runs show --json`."""
         config = parse(self.config, str(self.row.run.config_file)).value
         own = {"facts": self.facts, "config": config, "epochs": self.epochs, "evaluations": self.evaluations}
-        return {**self.row.document(), "checkpoints": self.checkpoints, **own}
+        return {**self.row.document(), "checkpoints": self.checkpoints, **own, "layers": self.layers}
 
 
 def overview(names: list[str], parent: Path, sort: str, note: Note) -> list[Row]:
@@ -94,7 +96,18 @@ def detail(run: Run) -> Detail:
     names = [path.name for _, path in checkpoint.steps(run.checkpoints)]
     if (run.checkpoints / checkpoint.BEST).exists():
         names.append(checkpoint.BEST)
-    return Detail(_row(run, {}, lambda line: None), facts, _text(run), epochs, names, evaluations)
+    layers = next((row for row in map(_of_layers, reversed(run.metrics())) if row), {})
+    return Detail(_row(run, {}, lambda line: None), facts, _text(run), epochs, names, evaluations, layers)
+
+
+def _of_layers(row: dict[str, Any]) -> dict[str, Any]:
+    """The figures of single layers in a line of metrics.jsonl, with its step; nothing where it has none."""
+    found = {
+        key: value
+        for key, value in row.items()
+        if key.startswith("layer.") and (value is None or isinstance(value, (int, float)))
+    }
+    return {"step": row["step"], **found} if found else {}
 
 
 def short(value: Any) -> str:

@@ -161,3 +161,17 @@ def test_show(cli: Cli, digits: Path) -> None:
     assert found["facts"] == json.loads((cli.folder / digits / "run.json").read_text())
     assert len(found["epochs"]) == 4
     assert [row["split"] for row in found["evaluations"]] == ["test"]
+
+
+def test_show_has_the_last_figures_of_single_layers(cli: Cli, digits: Path) -> None:
+    assert cli("runs", "show", digits, "--json").json["layers"] == {}
+    assert "layer, at step" not in cli("runs", "show", digits).out
+    run = cli.train("digits.yaml", "--set", "train.epochs=1", "--set", "train.log_layers=10 steps")
+    found = cli("runs", "show", run, "--json").json["layers"]
+    assert found["step"] == 30
+    table = cli("runs", "show", run).out.partition("layer, at step 30")[2].splitlines()
+    rows = {cells[0]: cells[1:] for cells in map(str.split, table[1:4])}
+    assert list(rows) == ["1", "2", "3"]
+    assert rows["2"] == [f"{100 * found['layer.2.dead']:.2f}", "%"]
+    assert float(rows["1"][0]) == pytest.approx(found["layer.1.grad_norm"], rel=1e-3)
+    assert float(rows["3"][1]) == pytest.approx(found["layer.3.update_ratio"], rel=1e-3)
