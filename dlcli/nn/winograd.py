@@ -59,7 +59,7 @@ class Winograd:
     innermost but for their channels, so that a product with A or B runs over long rows. Each takes one axis: along w
     from pixels (h, w, n C) to lines (h, j, u, n C), then along h to tiles (i, j, t, u n C).
 
-    Source: Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", https://arxiv.org/abs/1509.09308
+    Source: Lavin and Gray 2015, "Fast algorithms for convolutional neural networks", https://arxiv.org/abs/1509.09308
     """
 
     def __init__(self, windows: Windows, channels: int, out: int, scratch: Scratch) -> None:

@@ -48,9 +48,24 @@ class Dropout(Layer):
         size = math.prod(shape)
         words = self.rng().integers(0, 1 << 64, size=-(-size // 4), dtype=np.uint64)
         drawn = shaped(words.view(np.uint16)[:size], shape)
-        kept = np.greater_equal(drawn, dropped, out=self.buffer("kept", shape, bool))
-        self.mask = np.multiply(kept, LEVELS / (LEVELS - dropped), out=self.buffer("mask", shape))
-        return np.multiply(x, self.mask, out=self.buffer("y", x.shape))
+        kept, y = self.buffer("kept", shape, bool), self.buffer("y", x.shape)
+        self.mask = mask = self.buffer("mask", shape)
+
+        def work(lane: int, rows: slice) -> None:
+            np.greater_equal(drawn[rows], dropped, out=kept[rows])
+            np.multiply(kept[rows], LEVELS / (LEVELS - dropped), out=mask[rows])
+            np.multiply(x[rows], mask[rows], out=y[rows])
+
+        self.share(len(x), math.prod(x.shape[1:]), work)
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return dy if self.mask is None else np.multiply(dy, self.mask, out=dy)
+        mask = self.mask
+        if mask is None:
+            return dy
+
+        def work(lane: int, rows: slice) -> None:
+            np.multiply(dy[rows], mask[rows], out=dy[rows])
+
+        self.share(len(dy), math.prod(dy.shape[1:]), work)
+        return dy

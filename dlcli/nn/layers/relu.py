@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,16 +28,27 @@ class ReLU(Layer):
     examples: ClassVar = (example((5,)), example((2, 3, 4)))
 
     def forward(self, x: Array, training: bool) -> Array:
-        self.mask = np.greater(x.real, 0, out=self.buffer("mask", x.shape, bool))
-        if x.dtype.kind == "c":  # maximum would compare the imaginary parts where the real part is 0
-            return np.multiply(x, self.mask, out=self.buffer("y", x.shape))
-        # NumPy vectorises maximum with an array, not with a scalar
-        zero = self.buffer("zero", (1, *x.shape[1:]))
+        mask, y = self.buffer("mask", x.shape, bool), self.buffer("y", x.shape)
+        zero = self.buffer("zero", (1, *x.shape[1:]))  # NumPy vectorises maximum with an array, not with a scalar
         zero.fill(0)
-        return np.maximum(x, zero, out=self.buffer("y", x.shape))
+
+        def work(lane: int, rows: slice) -> None:
+            np.greater(x[rows].real, 0, out=mask[rows])
+            if x.dtype.kind == "c":  # maximum would compare the imaginary parts where the real part is 0
+                np.multiply(x[rows], mask[rows], out=y[rows])
+            else:
+                np.maximum(x[rows], zero, out=y[rows])
+
+        self.mask = mask
+        self.share(len(x), zero.size, work)
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return np.multiply(dy, self.mask, out=dy)
+        def work(lane: int, rows: slice) -> None:
+            np.multiply(dy[rows], self.mask[rows], out=dy[rows])
+
+        self.share(len(dy), math.prod(dy.shape[1:]), work)
+        return dy
 
     def branch(self) -> Array:
         return self.mask
