@@ -77,7 +77,8 @@ class Adadelta(Optimizer):
         np.multiply(g, g, out=room)
         room *= 1 - self.rho
         u += room
-        part.w -= np.multiply(g, lr, out=room)
+        g *= lr
+        part.w -= g
 
     def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
         g = g + self.weight_decay * decay * w

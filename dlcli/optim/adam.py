@@ -10,18 +10,19 @@ import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.options import Example, Positive, example
-from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, State, WeightDecay, decayed, optimizers
+from dlcli.optim.optimizer import Betas, Optimizer, Part, Rate, State, WeightDecay, decayed, optimizers, shrink
 
 
-def averages(part: Part, g: Array, beta1: float, beta2: float) -> tuple[Array, Array]:
-    """m = beta1 * m + (1 - beta1) * g and v = beta2 * v + (1 - beta2) * g**2, updated in their slots."""
-    m, v, room = part.slots["exp_avg"], part.slots["exp_avg_sq"], part.scratch
+def averages(part: Part, beta1: float, beta2: float) -> tuple[Array, Array]:
+    """m = beta1 * m + (1 - beta1) * g and v = beta2 * v + (1 - beta2) * g**2, in their slots; g is spent."""
+    g, m, v = part.g, part.slots["exp_avg"], part.slots["exp_avg_sq"]
     m *= beta1
-    m += np.multiply(g, 1 - beta1, out=room)
+    g *= 1 - beta1
+    m += g
     v *= beta2
-    np.multiply(g, g, out=room)
-    room *= 1 - beta2
-    v += room
+    g *= g
+    g *= (1 - beta2) / (1 - beta1) ** 2
+    v += g
     return m, v
 
 
@@ -46,7 +47,8 @@ class Adam(Optimizer):
     examples: ClassVar[tuple[Example, ...]] = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        part.w -= self.change(part, decayed(part, self.weight_decay), lr)
+        decayed(part, self.weight_decay)
+        part.w -= self.change(part, lr)
 
     def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
         beta1, beta2 = self.betas
@@ -55,16 +57,15 @@ class Adam(Optimizer):
         v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * g**2
         return w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + self.eps)
 
-    def change(self, part: Part, g: Array, lr: float) -> Array:
-        """lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps), in the scratch."""
-        room, (beta1, beta2) = part.scratch, self.betas
-        m, v = averages(part, g, beta1, beta2)
-        # sqrt(v / c2) + eps, and then m / that, times lr / c1
+    def change(self, part: Part, lr: float) -> Array:
+        """lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps), in the place of g."""
+        room, (beta1, beta2) = part.g, self.betas
+        m, v = averages(part, beta1, beta2)
+        root = math.sqrt(1 - beta2**self.t)  # which stands on both sides of the fraction, sparing a pass over v
         np.sqrt(v, out=room)
-        room *= 1 / math.sqrt(1 - beta2**self.t)
-        room += self.eps
+        room += self.eps * root
         np.divide(m, room, out=room)
-        room *= lr / (1 - beta1**self.t)
+        room *= lr * root / (1 - beta1**self.t)
         return room
 
 
@@ -85,8 +86,8 @@ class AdamW(Adam):
     examples: ClassVar[tuple[Example, ...]] = (example(), example(lr=0.01, weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        part.w *= 1 - lr * self.weight_decay * part.decay
-        part.w -= self.change(part, part.g, lr)
+        shrink(part, self.weight_decay, lr)
+        part.w -= self.change(part, lr)
 
     def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
         w = w - lr * self.weight_decay * decay * w

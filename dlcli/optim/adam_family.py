@@ -32,17 +32,17 @@ class Adamax(Optimizer):
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        g, room, (beta1, beta2) = decayed(part, self.weight_decay), part.scratch, self.betas
+        g, (beta1, beta2) = decayed(part, self.weight_decay), self.betas
         m, u = part.slots["exp_avg"], part.slots["exp_inf"]
         m *= beta1
-        m += np.multiply(g, 1 - beta1, out=room)
+        m += np.multiply(g, 1 - beta1, out=part.scratch)
         u *= beta2
-        np.abs(g, out=room)
-        room += self.eps
-        np.maximum(u, room, out=u)
-        np.divide(m, u, out=room)
-        room *= lr / (1 - beta1**self.t)
-        part.w -= room
+        np.abs(g, out=g)
+        g += self.eps
+        np.maximum(u, g, out=u)
+        np.divide(m, u, out=g)
+        g *= lr / (1 - beta1**self.t)
+        part.w -= g
 
     def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
         beta1, beta2 = self.betas
@@ -79,27 +79,26 @@ class NAdam(Optimizer):
 
     def product(self) -> float:
         """M_t of the running step, from the last one where there was one, else from the start: the same bits."""
-        t, value = getattr(self, "_product", (0, 1.0))
-        if t > self.t:
-            t, value = 0, 1.0
-        while t < self.t:
-            t += 1
+        last, value = getattr(self, "_product", (0, 1.0))
+        if last > self.t:
+            last, value = 0, 1.0
+        for t in range(last + 1, self.t + 1):
             value *= self.mu(t)
-        self._product = (t, value)
+        self._product = (self.t, value)
         return value
 
     def update(self, part: Part, lr: float) -> None:
-        g, room, (beta1, beta2) = decayed(part, self.weight_decay), part.scratch, self.betas
-        m, v = averages(part, g, beta1, beta2)
+        g, (beta1, beta2) = decayed(part, self.weight_decay), self.betas
         mu, following, product = self.mu(self.t), self.mu(self.t + 1), self.product()
-        g *= (1 - mu) / (1 - product)
-        g += np.multiply(m, following / (1 - product * following), out=room)
-        np.sqrt(v, out=room)
-        room *= 1 / math.sqrt(1 - beta2**self.t)
-        room += self.eps
-        np.divide(g, room, out=room)
-        room *= lr
-        part.w -= room
+        ahead = np.multiply(g, (1 - mu) / (1 - product), out=part.scratch)
+        m, v = averages(part, beta1, beta2)
+        ahead += np.multiply(m, following / (1 - product * following), out=g)
+        root = math.sqrt(1 - beta2**self.t)
+        np.sqrt(v, out=g)
+        g += self.eps * root
+        ahead /= g
+        ahead *= lr * root
+        part.w -= ahead
 
     def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:
         beta1, beta2 = self.betas
@@ -134,8 +133,8 @@ class RAdam(Optimizer):
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.9], weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        g, room, (beta1, beta2) = decayed(part, self.weight_decay), part.scratch, self.betas
-        m, v = averages(part, g, beta1, beta2)
+        room, (beta1, beta2) = decayed(part, self.weight_decay), self.betas
+        m, v = averages(part, beta1, beta2)
         unbiased, limit = 1 - beta2**self.t, 2 / (1 - beta2) - 1
         rho = limit - 2 * self.t * beta2**self.t / unbiased
         size = lr / (1 - beta1**self.t)

@@ -35,10 +35,10 @@ class LAMB(Adam):
     examples: ClassVar = (example(), example(lr=0.01, betas=[0.8, 0.99], eps=1e-8, weight_decay=0.1))
 
     def update(self, part: Part, lr: float) -> None:
-        u = self.change(part, part.g, 1.0)
+        u = self.change(part, 1.0)
         rate = self.weight_decay * part.decay
         if rate:
-            u += np.multiply(part.w, rate, out=part.g)
+            u += np.multiply(part.w, rate, out=part.scratch)
         if part.w.ndim >= 2:
             size, length = float(np.linalg.norm(part.w)), float(np.linalg.norm(u))
             lr *= size / length if size and length else 1.0

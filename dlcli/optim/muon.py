@@ -12,7 +12,7 @@ from annotated_types import Ge, Lt
 from dlcli.core.arena import Arena, Array, Scratch
 from dlcli.core.options import Decay, Positive, example
 from dlcli.optim.adam import AdamW
-from dlcli.optim.optimizer import Part, State, WeightDecay, optimizers
+from dlcli.optim.optimizer import Part, State, WeightDecay, optimizers, shrink
 
 
 @optimizers.register
@@ -69,7 +69,7 @@ class Muon(AdamW, Scratch):
         np.divide(u, max(float(np.linalg.norm(u)), self.eps), out=x.reshape(w.shape))
         step = self.orthogonalized(x)
         step *= lr * self.adjusted(*x.shape)
-        w *= 1 - lr * self.weight_decay * part.decay
+        shrink(part, self.weight_decay, lr)
         w -= step.reshape(w.shape)
 
     def textbook(self, w: Array, g: Array, s: State, lr: float, decay: float, t: int) -> Array:

@@ -44,7 +44,7 @@ class SGD(Optimizer):
             self.slots = ("momentum_buffer",)
 
     def update(self, part: Part, lr: float) -> None:
-        # In place throughout, `scratch` holding each product: g may be overwritten, no step takes memory.
+        # In place throughout, `scratch` holding each product: no step takes memory.
         w, g = part.w, decayed(part, self.weight_decay)
         if self.momentum:
             v = part.slots["momentum_buffer"]

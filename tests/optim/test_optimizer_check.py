@@ -60,7 +60,7 @@ def inside(o: Any, part: Any, lr: float) -> None:
 
 def coupled(o: Any, part: Any, lr: float) -> None:
     decayed(part, o.weight_decay)
-    part.w -= o.change(part, part.g, lr)
+    part.w -= o.change(part, lr)
 
 
 def uphill(o: Any, part: Any, lr: float) -> None:
@@ -81,7 +81,7 @@ def longer(o: Any, part: Any, lr: float) -> None:
 
 def untrusting(o: Any, part: Any, lr: float) -> None:
     """A trust ratio for biases too."""
-    u = o.change(part, part.g, 1.0) + o.weight_decay * part.decay * part.w
+    u = o.change(part, 1.0) + o.weight_decay * part.decay * part.w
     part.w -= lr * np.linalg.norm(part.w) / np.linalg.norm(u) * u
 
 
