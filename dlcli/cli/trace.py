@@ -18,6 +18,7 @@ from dlcli.core.errors import UsageError, escape
 
 if TYPE_CHECKING:
     from dlcli.experiment.recording import Passage, Trace
+    from dlcli.experiment.trace import Request
 
 SMALL = 100
 """Numbers of an array that --numbers prints, at most."""
@@ -26,7 +27,8 @@ WIDTH = 80
 STEP = "   "
 """How far everything inside a layer stands further in."""
 
-FIGURES = ("mean", "sd", "min", "max", "norm")
+FIGURES = {"mean": "middle", "sd": "sd", "min": "min", "max": "max", "norm": "norm"}
+"""Columns, and what stands in them."""
 
 
 def trace(
@@ -53,8 +55,10 @@ def trace(
 
     Of a config: the first step of its training. Of a run: its best weights.
     """
+    from dlcli.experiment.trace import Request
+
     most = (math.inf if json else SMALL) if numbers else 0
-    found = _trace(target, batch, layer, most, seed, set_ or [], code or [], runs)
+    found = _trace(target, Request(batch, seed, layer, most), set_ or [], code or [], runs)
     if json:
         common.emit_json(found.document())
     else:
@@ -64,16 +68,7 @@ def trace(
         show.next_("gradcheck", *named, why="are these gradients right?", changes=set_, code=code)
 
 
-def _trace(
-    target: str | None,
-    batch: int,
-    layer: str | None,
-    most: float,
-    seed: int | None,
-    overrides: list[str],
-    code: list[str],
-    runs: Path | None,
-) -> Trace:
+def _trace(target: str | None, asked: Request, overrides: list[str], code: list[str], runs: Path | None) -> Trace:
     from dlcli.experiment import trace as engine
     from dlcli.runs import names_run
 
@@ -85,9 +80,9 @@ def _trace(
             raise UsageError("--set goes with a config file; the weights of a run fit its own config")
         opened = open_checkpoint(target, None, parent, code, show.note)
         show.note(f"weights: {show.checkpoint(opened)}")
-        return engine.of_checkpoint(opened, batch, seed, layer, most, show.note)
+        return engine.of_checkpoint(opened, asked, show.note)
     config, found = common.prepared(target, overrides, code)
-    return engine.of_config(config, found.info, batch, seed, layer, most, show.note)
+    return engine.of_config(config, found.info, asked, show.note)
 
 
 def _text(found: Trace, whole: bool, numbers: bool) -> Iterator[str]:
@@ -129,7 +124,7 @@ def _passage(passage: Passage, title: str, room: int, numbers: bool) -> Iterator
     yield f"{indent}{'':{room}}" + "".join(f"{name:>11}" for name in FIGURES) + "    zeros"
     for name, array in passage.arrays.items():
         if not array.dtype.startswith(("int", "uint")):  # of class indices figures say nothing
-            figures = "".join(f"{number(getattr(array, figure)):>11}" for figure in FIGURES)
+            figures = "".join(f"{number(getattr(array, figure)):>11}" for figure in FIGURES.values())
             yield f"{indent}{escape(name):<{room}}{figures}{percent(array.zeros, 1):>9}"
     broken = [f"{a.nonfinite:,} of {a.size:,} in {name}" for name, a in passage.arrays.items() if a.nonfinite]
     if broken:

@@ -66,6 +66,15 @@ def load_data(config: Config, access: Access) -> Splits:
     )
 
 
+def require_shape(config: Config, info: DataInfo) -> None:
+    """ConfigError where the shape of a sample is not known, as the user's file is not there."""
+    if info.input_shape is None:
+        raise ConfigError(
+            f"{config.document.where(config.data.dataset.path)}: data.dataset: the file is not there, so the shape "
+            "of a sample is not known; put it where the config names it"
+        )
+
+
 def sample_batch(config: Config, info: DataInfo, outputs: int, size: int) -> tuple[Array, Array]:
     """Inputs and targets drawn from the seed, shaped like the data: for checks that need none of it.
 

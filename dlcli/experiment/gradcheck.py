@@ -16,7 +16,7 @@ from dlcli.core.options import Example, options
 from dlcli.core.registry import Entry, Registry
 from dlcli.data.dataset import DataInfo
 from dlcli.experiment.assemble import build_network
-from dlcli.experiment.data import sample_batch
+from dlcli.experiment.data import require_shape, sample_batch
 from dlcli.nn.gradcheck import Report, Row, Settings, check_layer, check_loss, check_network
 from dlcli.nn.layer import Layer, layers
 from dlcli.nn.loss import Loss, losses
@@ -34,11 +34,7 @@ def of_config(config: Config, info: DataInfo, burn_in: int = 0, **settings: Any)
 
     With `burn_in` once more after that many training steps: a fresh network has its gradients at no usual place.
     """
-    if info.input_shape is None:
-        raise ConfigError(
-            f"{config.document.where(config.data.dataset.path)}: data.dataset: the file is not there, so the shape "
-            "of a sample is not known; put it where the config names it"
-        )
+    require_shape(config, info)
     network = build_network(config, info)
     x, y = sample_batch(config, info, network.out_shape[0], Settings(**settings).batch)
     report = check_network(network, config.loss.build(), x, y, **settings)

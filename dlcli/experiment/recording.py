@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, quote
 from dlcli.experiment import formulas
+from dlcli.experiment.statistics import Statistics
 from dlcli.nn.layer import Layer
 from dlcli.nn.layers.sequential import Part
 from dlcli.nn.loss import Loss
@@ -23,46 +23,6 @@ Pair = tuple[Array, Array]
 
 LABELS = 20
 """Class indices that are kept in any case, at most: their statistics say nothing."""
-
-
-class Statistics(NamedTuple):
-    """What is told of one array; figures are NaN where a number in it is."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    mean: float
-    sd: float
-    min: float
-    max: float
-    zeros: float
-    """The share of its numbers that are 0."""
-    norm: float
-    nonfinite: int
-    """How many of its numbers are NaN or infinite."""
-    values: Any
-    """The numbers in nested lists; None where they were not asked for, or are too many."""
-
-    @property
-    def size(self) -> int:
-        """How many numbers it has."""
-        return math.prod(self.shape)
-
-    @classmethod
-    def of(cls, array: Array, most: float) -> Statistics:
-        """The statistics of an array as it is now, with its numbers where there are at most so many."""
-        a = np.asarray(array, np.float64)
-        return cls(
-            array.shape,
-            str(array.dtype),
-            mean=float(a.mean()),
-            sd=float(a.std()),
-            min=float(a.min()),
-            max=float(a.max()),
-            zeros=float(np.mean(a == 0)),
-            norm=float(np.linalg.norm(a)),
-            nonfinite=int(np.count_nonzero(~np.isfinite(a))),
-            values=array.tolist() if array.size <= most else None,
-        )
 
 
 @dataclass(frozen=True)

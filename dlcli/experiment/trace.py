@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from dlcli.config.schema import Config
-from dlcli.core.errors import ConfigError, UnavailableError, UsageError, quote, suggest
+from dlcli.core.errors import UnavailableError, UsageError, quote, suggest
 from dlcli.data.batches import Batches, Normalizer
 from dlcli.data.dataset import Access, DataInfo, Samples
 from dlcli.experiment.assemble import augmenter, build_network
-from dlcli.experiment.data import load_data, sample_batch
+from dlcli.experiment.data import load_data, require_shape, sample_batch
 from dlcli.experiment.evaluate import restore
 from dlcli.experiment.opened import Opened
 from dlcli.experiment.recording import Pair, Trace, record
@@ -22,41 +23,46 @@ from dlcli.nn.layers.sequential import Part
 from dlcli.nn.network import Network, walk
 
 
-def of_config(
-    config: Config, info: DataInfo, size: int, seed: int | None, layer: str | None, most: float, note: Note
-) -> Trace:
+@dataclass(frozen=True)
+class Request:
+    """What to trace."""
+
+    batch: int
+    """Samples; all there are, where these are fewer."""
+    seed: int | None = None
+    """In the place of the config's own."""
+    layer: str | None = None
+    """The only layer to tell of, with what is inside it."""
+    most: float = 0
+    """Numbers that are kept of an array, at most."""
+
+
+def of_config(config: Config, info: DataInfo, asked: Request, note: Note) -> Trace:
     """The first step of a training: the values that the seed draws, and the first samples of the first epoch.
 
-    `seed` takes the place of the config's own, `layer` is the only one to tell of, `most` as for `record`. Where the
-    data would have to be downloaded, the batch is drawn from the seed.
+    Where the data would have to be downloaded, random numbers take its place.
     """
-    if info.input_shape is None:
-        raise ConfigError(
-            f"{config.document.where(config.data.dataset.path)}: data.dataset: the file is not there, so the shape "
-            "of a sample is not known; put it where the config names it"
-        )
+    require_shape(config, info)
     config = copy.copy(config)
-    config.seed = config.seed if seed is None else seed
-    network = build_network(config, info)
+    config.seed = config.seed if asked.seed is None else asked.seed
 
     def batch() -> Pair:
         train = load_data(config, _here(note)).train
         normalizer = Normalizer.fit(config.data.normalize, train.inputs, info.image)
-        return _first(config, train, normalizer, size, config.seed, note)
+        return _first(config, train, normalizer, asked, note)
 
-    return _traced(config, network, info, batch, size, layer, most, note)
+    return _traced(config, info, build_network(config, info), batch, asked, note)
 
 
-def of_checkpoint(opened: Opened, size: int, seed: int | None, layer: str | None, most: float, note: Note) -> Trace:
-    """The same with the values of a checkpoint, on samples that it was trained on; `seed` orders these anew."""
-    config = opened.config
+def of_checkpoint(opened: Opened, asked: Request, note: Note) -> Trace:
+    """The same with the values of a checkpoint, on samples that it was trained on; a seed orders these anew."""
     network, normalizer = restore(opened)
 
     def batch() -> Pair:
         train = load_split([opened], "train", _here(note), note).samples
-        return _first(config, train, normalizer, size, config.seed if seed is None else seed, note)
+        return _first(opened.config, train, normalizer, asked, note)
 
-    return _traced(config, network, opened.info, batch, size, layer, most, note)
+    return _traced(opened.config, opened.info, network, batch, asked, note)
 
 
 def _here(note: Note) -> Access:
@@ -65,45 +71,39 @@ def _here(note: Note) -> Access:
 
 
 def _traced(
-    config: Config,
-    network: Network,
-    info: DataInfo,
-    batch: Callable[[], Pair],
-    size: int,
-    layer: str | None,
-    most: float,
-    note: Note,
+    config: Config, info: DataInfo, network: Network, batch: Callable[[], Pair], asked: Request, note: Note
 ) -> Trace:
-    named = {name: inside for name, inside in walk(network.root) if not isinstance(inside, Part)}
-    if layer is not None and layer not in named:
-        raise UsageError(f"--layer: there is no layer {quote(layer)}; {suggest(layer, named)}")
+    named = {name: layer for name, layer in walk(network.root) if not isinstance(layer, Part)}
+    if asked.layer is not None and asked.layer not in named:
+        raise UsageError(f"--layer: there is no layer {quote(asked.layer)}; {suggest(asked.layer, named)}")
     try:
         x, y = batch()
     except UnavailableError:
-        x, y = sample_batch(config, info, network.out_shape[0], size)
-        y = y.astype(config.dtype) if y.dtype.kind == "f" else y
+        x, y = sample_batch(config, info, network.out_shape[0], asked.batch)
+        name = config.data.dataset.name
         note(
-            f"batch: {size} samples of random numbers in the shape of {config.data.dataset.name}, which is not in the "
-            f"cache; for real ones: dlcli data fetch {config.data.dataset.name}"
+            f"batch: {len(x):,} samples of random numbers in the shape of {name}, which is not in the cache; for real "
+            f"ones: dlcli data fetch {name}"
         )
-    for name, inside in named.items():
-        if len(x) < inside.fewest:
+    for name, layer in named.items():
+        if len(x) < layer.fewest:
             raise UsageError(
-                f"--batch: got {len(x)}, expected >= {inside.fewest}: layer {name} ({type(inside).__name__}) cannot be "
+                f"--batch: got {len(x)}, expected >= {layer.fewest}: layer {name} ({type(layer).__name__}) cannot be "
                 "trained on less"
             )
-    trace = record(network, config.loss.build(), (x, y), most)
-    return trace if layer is None else trace.only(layer)
+    trace = record(network, config.loss.build(), (x, y), asked.most)
+    return trace if asked.layer is None else trace.only(asked.layer)
 
 
 @np.errstate(all="ignore")
-def _first(config: Config, samples: Samples, normalizer: Normalizer, size: int, seed: int, note: Note) -> Pair:
+def _first(config: Config, samples: Samples, normalizer: Normalizer, asked: Request, note: Note) -> Pair:
     """The first samples of the first epoch, as many as a batch of that size has, as the network sees them."""
+    seed = config.seed if asked.seed is None else asked.seed
     batches = Batches(
         samples,
         normalizer,
         config.dtype,
-        size,
+        asked.batch,
         seed=seed,
         shuffle=config.data.shuffle,
         augment=augmenter(config, normalizer),

@@ -47,13 +47,16 @@ def test_every_snippet_with_mnist(page_room, namespace, mnist_folder, monkeypatc
 
 
 def enter(page: list[Snippet], shell: Any) -> str:
-    """Run the console blocks in turn; all that they wrote to stdout."""
-    output = ""
+    """Run the console blocks in turn, compare the output blocks with the one before; all that they wrote to stdout."""
+    output, last = "", ""
     for snippet in page:
         if snippet.language == "console":
             done = shell(snippet.code)
             assert done.returncode == 0, f"{PAGE.name}:{snippet.line}: exit {done.returncode}\n{done.stderr}"
-            output += done.stdout
+            last = done.stdout
+            output += last
+        elif snippet.language == "output":
+            assert snippet.code == last, f"{PAGE.name}:{snippet.line}"
     return output
 
 
