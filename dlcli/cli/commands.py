@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from dlcli import __version__
-from dlcli.cli import config, data, evaluate, gradcheck, inspect, lr_find, predict, render, runs, trace, train
+from dlcli.cli import (
+    config,
+    data,
+    evaluate,
+    gradcheck,
+    inspect,
+    lr_find,
+    predict,
+    render,
+    runs,
+    sanity,
+    timing,
+    trace,
+    train,
+)
 from dlcli.core.errors import EXIT_CODES
 
 CODES = "Exit codes:\n\n\b\n" + "\n".join(f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
@@ -47,8 +61,10 @@ app.command("predict")(predict.predict)
 app.command("gradcheck")(gradcheck.gradcheck)
 app.command("resume")(train.resume)
 app.command("check")(inspect.check)
+app.command("sanity")(sanity.sanity)
 app.command("summary")(inspect.summary)
 app.command("trace")(trace.trace)
+app.command("time")(timing.time)
 app.command("lr-find")(lr_find.lr_find)
 app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,9 @@ def train(
     max_time: MaxTime = None,
     threads: common.ThreadsOption = None,
     offline: common.OfflineOption = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="End with a table of where the steps spent their time.")
+    ] = False,
     json: common.JsonOption = False,
 ) -> None:
     """Train a config; writes a run directory and prints its path."""
@@ -57,7 +61,8 @@ def train(
 
     with show.downloads() as progress:
         access = _access(offline, progress)
-        done = engine.train(config, overrides, code or [], access, where, resume, show.note, _watch)
+        watch = partial(_profile, where.threads) if profile else _watch
+        done = engine.train(config, overrides, code or [], access, where, resume, show.note, watch)
     _report(done, json, code)
 
 
@@ -108,6 +113,20 @@ def _watch(session: Session) -> Iterator[render.TrainingView]:
     )
     with view, show.notes_to(view.note):
         yield view
+
+
+@contextmanager
+def _profile(threads: int, session: Session) -> Iterator[render.TrainingView]:
+    """The same, and at the end a table on stderr of where the steps spent their time."""
+    from dlcli.cli.timing import text
+    from dlcli.experiment.stopwatch import Stopwatch
+    from dlcli.experiment.timing import timing
+
+    trainer, watch = session.experiment.trainer, Stopwatch()
+    with watch.on(trainer), _watch(session) as view:
+        yield view
+    if watch.step.steps:
+        show.note("\n" + text(timing(watch, trainer, threads, trainer.per_epoch, trainer.plan.epochs)) + "\n")
 
 
 def _report(done: Trained, json: bool, code: list[str] | None) -> None:

@@ -23,6 +23,7 @@ ORDER = [
     "check",
     "summary",
     "trace",
+    "time",
     "lr-find",
     "list",
     "describe",
@@ -32,7 +33,7 @@ ORDER = [
 ]
 """The commands in the order of use."""
 
-LATER = ["time", "plot", "report", "sweep", "export", "doctor"]
+LATER = ["plot", "report", "sweep", "export", "doctor"]
 """Commands that are not built: none may be named."""
 
 
