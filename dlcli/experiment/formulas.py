@@ -8,6 +8,7 @@ told as `weight (out, in)`, and a capital in their shapes stands for the same si
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
@@ -24,6 +25,9 @@ CLAUSES = re.compile(r"(?<=[:;,])\n")
 SHAPED = re.compile(r"((?:[a-z]\w*(?:, | and ))*[a-z]\w*) \(([^()]*,[^()]*)\)")
 """Names with the shape that they share: `x and y (N, *shape)`."""
 SYMBOL = re.compile(r"[A-Z]'?")
+DIVIDED = re.compile(r" / (?:N|number of elements|sum over the batch of w_t)\b")
+"""What makes a mean of a sum, in the formula of a loss."""
+
 PASSING = ("x", "y", "dx", "dy")
 """What goes from layer to layer; a parameter that happens to be shaped like it is another thing."""
 
@@ -41,6 +45,9 @@ def formula(part: Any, arrays: Mapping[str, Shape]) -> Formula:
     """The formulas of a layer or loss whose arrays have these shapes; empty where its docstring has none."""
     first, _, rest = _doc(part).partition("\n\n")
     sizes = dict(_sizes(f"{first} {rest}", arrays)) | {
+        "number of elements": str(math.prod(next(iter(arrays.values()))))
+    }
+    sizes |= {
         name: f"{value:g}"
         for name, value in settings(part).items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -57,7 +64,10 @@ def formula(part: Any, arrays: Mapping[str, Shape]) -> Formula:
                 backward.append(sentence)
             elif said or i == 0:
                 forward.append(sentence)
-    return Formula(*(_put("  ".join(found).strip().rstrip(".;"), sizes) for found in (forward, backward)))
+    texts = ("  ".join(found).strip().rstrip(".;") for found in (forward, backward))
+    if getattr(part, "reduction", "mean") == "sum":
+        texts = (DIVIDED.sub("", text).replace("L = mean over", "L = sum over") for text in texts)
+    return Formula(*(_put(text, sizes) for text in texts))
 
 
 def settings(part: Any, changed: bool = False) -> dict[str, Any]:

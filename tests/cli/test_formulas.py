@@ -37,7 +37,10 @@ def test_the_formulas_of_every_loss_name_their_sides(name: str, example: Any) ->
     loss = of("losses", name, example)
     predicted, target = formulas.sides(loss)
     told = formulas.formula(loss, {predicted: (7, *example.shape), target: (7,)})
-    assert told.forward.startswith("L = ")
+    summed = loss.reduction == "sum"
+    assert told.forward.startswith("L = sum over" if summed else "L = mean over")
+    assert summed or re.search(r" / (7|sum over the batch of w_t|\d+)(?![\w.])", told.backward)
+    assert not (summed and re.search(r" / (7|sum over the batch of w_t)\b", told.forward + told.backward))
     assert f"dL/d{predicted}" in told.backward
     for side in (predicted, target):
         assert re.search(rf"(?<![a-z]){side}(?![a-z])", told.forward)
