@@ -83,8 +83,8 @@ def test_saved_and_restored_goes_on_to_the_same_bits(name: str, example: Any, st
     first = of("optimizers", name, example)
     half = trained(first, stop, np.float32)
     saved = {key: array.copy() for key, array in first.arrays().items()}
-    second, rest = of("optimizers", name, example), arena(np.float32)
-    second.bind(rest)
+    second = of("optimizers", name, example)
+    rest = trained(second, 9, np.float32)
     rest.load({key: array.copy() for key, array in half.params.items()})
     second.load(first.t, saved)
     for step in range(stop, 12):
