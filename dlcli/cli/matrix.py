@@ -12,6 +12,10 @@ DIGITS = 4
 """Decimals, or where all numbers are below 1 the figures of the largest one."""
 
 
+FURTHER = "  "
+"""What stands before the lines in which a row goes on."""
+
+
 def matrices(arrays: Mapping[str, Any], width: int) -> str:
     """Nested lists below their names, side by side in `width` columns; of three axes or more, matrix by matrix."""
     named = [pair for title, values in arrays.items() for pair in _matrices(title, values)]
@@ -26,14 +30,16 @@ def rows(matrix: Sequence[Sequence[float]], width: int) -> list[str]:
     """The rows of a matrix as lines; where they are longer than `width` each goes on in the next line, further in."""
     top = max((abs(value) for row in matrix for value in row if math.isfinite(value)), default=0.0)
     columns = [aligned(column, top) for column in zip(*matrix, strict=True)]
-    lines: list[list[str]] = [[""] for _ in matrix]
-    for column in columns:
-        if lines[0][-1] and len(lines[0][-1]) + 2 + len(column[0]) > width:
-            for line in lines:
-                line.append("  ")
-        for line, cell in zip(lines, column, strict=True):
-            line[-1] += ("  " if line[-1].strip() else "") + cell
-    return [part.rstrip() for line in lines for part in line]
+    lines = ["  ".join(cells) for cells in zip(*columns, strict=True)]
+    if len(lines[0]) > width:
+        each, flat = len(columns), aligned([value for row in matrix for value in row], top)
+        room = max(1, (width - len(FURTHER) + 2) // (len(flat[0]) + 2))
+        lines = [
+            (FURTHER if i else "") + "  ".join(flat[start + i : start + min(i + room, each)])
+            for start in range(0, len(flat), each)
+            for i in range(0, each, room)
+        ]
+    return [line.rstrip() for line in lines]
 
 
 def aligned(values: Sequence[float], top: float) -> list[str]:
@@ -52,14 +58,15 @@ def _short(text: str) -> str:
     return "0" if text == "-0" else text
 
 
-def _matrices(name: str, values: Any) -> Iterator[tuple[str, list[list[float]]]]:
+def _matrices(name: str, values: Any, place: tuple[int, ...] = ()) -> Iterator[tuple[str, list[list[float]]]]:
+    """The matrices in nested lists by name, such as `x[0, 2]` where there are four axes."""
+    title = name + (f"[{', '.join(map(str, place))}]" if place else "")
     if not isinstance(values, list):
-        yield name, [[values]]
+        yield title, [[values]]
     elif not isinstance(values[0], list):
-        yield name, [values]
+        yield title, [values]
     elif not isinstance(values[0][0], list):
-        yield name, values
+        yield title, values
     else:
         for i, inside in enumerate(values):
-            for part, matrix in _matrices(f"[{i}", inside):
-                yield f"{name}{part if part.endswith(']') else part + ']'}", matrix
+            yield from _matrices(name, inside, (*place, i))

@@ -290,6 +290,14 @@ def test_data_that_is_not_there(cli: Cli) -> None:
     )
 
 
+@pytest.mark.mnist
+def test_downloaded_data_is_taken_from_the_cache(cli: Cli, mnist_folder: Path) -> None:
+    cli.shipped("mnist")
+    ended = cli("trace", "mnist.yaml", "--json", env={"DLCLI_DATA_DIR": str(mnist_folder)})
+    assert ended.lines[0] == "batch: the first 4 of 55,000 training samples, in the order of seed 0, normalised"
+    assert ended.json["forward"][0]["arrays"]["x"]["min"] == pytest.approx(-0.4242, abs=1e-3)
+
+
 def test_a_diverged_network_shows_where_it_left_the_finite_numbers(cli: Cli) -> None:
     changes = ["--set", "dtype=float32", "--set", "model.0.init={normal: {std: 1e38}}", "--set", "model.2.init=ones"]
     config = by_hand(cli)
