@@ -21,6 +21,7 @@ ORDER = [
     "gradcheck",
     "resume",
     "check",
+    "sanity",
     "summary",
     "trace",
     "time",

@@ -76,7 +76,7 @@ def later_activations(bench: Bench) -> Finding:
         return skipped(EXPECTED, "the short training did not come to its end")
 
     def advice(name: str, what: str) -> str:
-        return cause(bench, f"the steps kill units: lower {rate(bench)}, or clip gradients (train.clip_grad_norm)")
+        return cause(bench, f"the steps drive it there: lower {rate(bench)}, or clip gradients (train.clip_grad_norm)")
 
     return judge(course.network, bench.batch[0], advice, LATER_DEAD, LATER_SATURATED)
 

@@ -40,6 +40,8 @@ class Bench:
         self.normalizer = Normalizer.fit(config.data.normalize, self.train.inputs, splits.info.image)
         self.of_classes = self.train.targets.dtype.kind in "iu"
         self.untrained = build_network(config, splits.info)
+        self.faults: list[str] = []
+        """The checks made before any training that have failed: what comes later is their consequence."""
         self._known: dict[Any, Any] = {}
 
     def once(self, make: Callable[[Bench], T]) -> T:

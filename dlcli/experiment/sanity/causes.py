@@ -10,7 +10,10 @@ from dlcli.experiment.sanity.bench import Bench
 from dlcli.nn.network import Network, walk
 
 USUAL = (0.01, 10.0)
-"""The size that inputs and values to learn should have: about 1."""
+"""The size that values to learn should have, to which outputs have to grow: about 1."""
+
+USUAL_INPUTS = (0.01, 5.0)
+"""The same of inputs."""
 
 
 def key(bench: Bench, name: str) -> str:
@@ -29,9 +32,9 @@ def size(values: object) -> float:
     return float(np.sqrt(np.mean(np.square(np.asarray(values, np.float64)))))
 
 
-def outside(values: object) -> bool:
-    """Whether these are far from about 1 in size."""
-    low, high = USUAL
+def outside(values: object, bounds: tuple[float, float]) -> bool:
+    """Whether the size of these is not within the bounds."""
+    low, high = bounds
     return not low <= size(values) <= high
 
 
@@ -42,17 +45,17 @@ def rate(bench: Bench) -> str:
 
 
 def cause(bench: Bench, otherwise: str) -> str:
-    """What the data or the first values have to do with it, worst first; `otherwise` where they look right."""
+    """What lies behind a finding: data, first values, or what an earlier check has found; else `otherwise`."""
     x, y = bench.batch
-    if not bench.of_classes and outside(y):
+    if not bench.of_classes and outside(y, USUAL):
         mean, deviation = float(y.mean(dtype="f8")), float(y.std(dtype="f8"))
         return f"the targets have mean {mean:.4g} and deviation {deviation:.4g}: scale them to about 1"
-    if outside(x):
+    if outside(x, USUAL_INPUTS):
         return f"the inputs have size {size(x):.3g}: {normalizing(bench)}"
     blank = [name for name, layer in bench.untrained.trained.items() if _blank(layer.params.values())]
     if blank:
         return f"every weight of layer {', '.join(blank)} starts at 0: change {key(bench, blank[0])}.init"
-    return otherwise
+    return f"see {bench.faults[0]}" if bench.faults else otherwise
 
 
 def normalizing(bench: Bench) -> str:

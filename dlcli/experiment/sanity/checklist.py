@@ -16,7 +16,7 @@ from dlcli.experiment.sanity.bench import Bench
 from dlcli.experiment.sanity.finding import Finding, Report
 from dlcli.experiment.trial import rehearse
 
-CHECKS: dict[str, Callable[[Bench], Finding]] = {
+BEFORE: dict[str, Callable[[Bench], Finding]] = {
     "inputs": data.inputs,
     "targets": data.targets,
     "initial loss": start.initial_loss,
@@ -24,6 +24,10 @@ CHECKS: dict[str, Callable[[Bench], Finding]] = {
     "activations": activations.first_activations,
     "gradients": gradients.gradients,
     "symmetry": gradients.symmetry,
+}
+"""What is checked of the untrained network and its data."""
+
+TRAINED: dict[str, Callable[[Bench], Finding]] = {
     "overfit": fitting.overfit,
     "training": progress.training,
     "updates": progress.updates,
@@ -32,6 +36,7 @@ CHECKS: dict[str, Callable[[Bench], Finding]] = {
     "labels": labels.labels,
     "shuffled labels": labels.shuffled,
 }
+"""What is checked by short trainings."""
 
 
 @np.errstate(all="ignore")
@@ -41,4 +46,9 @@ def examine(config: Config, access: Access, threads: int) -> Report:
     diagnose(config, splits.info).check()
     rehearse(config, lambda: build_network(config, splits.info), *splits.train)
     bench = Bench(config, splits, threads)
-    return Report({name: check(bench) for name, check in CHECKS.items()})
+    found = {}
+    for name, check in BEFORE.items():
+        found[name] = check(bench)
+        if found[name].verdict == "failed":
+            bench.faults.append(name)
+    return Report(found | {name: check(bench) for name, check in TRAINED.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcli.experiment.sanity.bench import Bench
-from dlcli.experiment.sanity.causes import USUAL, normalizing, outside, size
+from dlcli.experiment.sanity.causes import USUAL, USUAL_INPUTS, normalizing, outside, size
 from dlcli.experiment.sanity.finding import Finding
 
 ONE_SIDED = 0.95
@@ -17,12 +17,12 @@ def inputs(bench: Bench) -> Finding:
 
     Source: CS231n, "Neural networks part 2: setting up the data and the loss", https://cs231n.github.io/neural-networks-2
     """
-    low, high = USUAL
+    low, high = USUAL_INPUTS
     x, _ = bench.batch
     expected, found = f"size {low:g} to {high:g}, differing", f"size {size(x):.3g}"
     if len(x) > 1 and not np.ptp(x, axis=0).any():
         return Finding(expected, f"{found}, all samples the same", "failed", "the data holds one sample only: mend it")
-    if outside(x):
+    if outside(x, USUAL_INPUTS):
         return Finding(expected, found, "warning", f"inputs of this size hinder training: {normalizing(bench)}")
     return Finding(expected, found)
 
@@ -49,7 +49,7 @@ def targets(bench: Bench) -> Finding:
     expected, found = f"size {low:g} to {high:g}, differing", f"size {size(y):.3g}"
     if not np.ptp(y, axis=0).any():
         return Finding(expected, f"{found}, all the same", "failed", "there is nothing to learn; mend data.dataset")
-    if outside(y):
+    if outside(y, USUAL):
         mean, deviation = float(y.mean(dtype="f8")), float(y.std(dtype="f8"))
         advice = f"mean {mean:.4g}, deviation {deviation:.4g}: scale the targets to about 1, and outputs can reach them"
         return Finding(expected, found, "warning", advice)

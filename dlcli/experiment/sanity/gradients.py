@@ -59,9 +59,9 @@ def gradients(bench: Bench) -> Finding:
         own = f"smaller {key(bench, name)}.init, batch norm, or train.clip_grad_norm"
     else:
         what = f"gradients vanish towards {label(network, name)}"
-        own = "use ReLU with KaimingNormal init, fewer layers, batch norm or Residual connections"
+        own = "use ReLU with init: kaiming_normal, fewer layers, batch norm or Residual connections"
     severe = not 1 / FAIL <= ratio <= FAIL
-    advice = f"{what}: {cause(bench, own)}"
+    advice = f"{what}: {own if ratio > 0 else cause(bench, own)}"  # none at all comes of what lies behind
     return Finding(expected, found, "failed" if severe else "warning", advice, named)
 
 
@@ -80,11 +80,17 @@ def symmetry(bench: Bench) -> Finding:
         return Finding(expected, "all differ")
     course = bench.once(short_training)
     still = [name for name in names if alike(course.network.trained[name])]
-    if not still:
-        return Finding(expected, f"the same first in {found}, not after {course.steps} steps")
-    found = ", ".join(label(network, name) for name in still)
-    own = f"a constant first value keeps units alike: change {key(bench, still[0])}.init"
-    return Finding(expected, f"all the same in {found}", "failed", cause(bench, own))
+    if still:
+        found = ", ".join(label(network, name) for name in still)
+        own = f"a constant first value keeps units alike: change {key(bench, still[0])}.init"
+        return Finding(expected, f"all the same in {found}", "failed", cause(bench, own))
+    text = f"the same first in {found}, not after {course.steps} steps"
+    constant = [
+        name for name in names if any(network.trained[name].params[w].any() for w in weights(network.trained[name]))
+    ]
+    if not constant:
+        return Finding(expected, text)
+    return Finding(expected, text, "warning", f"only biases part these units: change {key(bench, constant[0])}.init")
 
 
 def weights(layer: Layer) -> list[str]:

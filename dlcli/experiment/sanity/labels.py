@@ -9,9 +9,8 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.rng import stream
 from dlcli.data.batches import Normalizer
-from dlcli.data.dataset import Samples
 from dlcli.experiment.sanity.bench import Bench
-from dlcli.experiment.sanity.causes import rate
+from dlcli.experiment.sanity.causes import cause, rate
 from dlcli.experiment.sanity.course import Course, short_training
 from dlcli.experiment.sanity.finding import Finding, skipped
 from dlcli.experiment.sanity.guesses import shares
@@ -19,8 +18,8 @@ from dlcli.nn.layers.softmax import below_top, normalized
 
 PERMUTATIONS = 500
 
-SIGNAL = 4.0
-"""Deviations from chance that count as a signal."""
+SIGNAL, HINT = 4.0, 2.5
+"""Deviations from chance that count as a signal, and those that may be one."""
 
 CLEAR, LEAK = 0.1, 0.3
 """The slope of a clear signal, and that of one that comes of a leak."""
@@ -45,20 +44,25 @@ def labels(bench: Bench) -> Finding:
     expected = "better than chance"
     if held is None or not np.ptp(held.targets, axis=0).any():
         return skipped(expected, "no held-out samples that differ")
-    own = _course_told(course, held, bench)
-    if own is not None and own.by(CLEAR):
+    own = _told_by(course, bench)
+    if own is not None and own.by(SIGNAL, CLEAR):
         return Finding(expected, own.words)
+    if bench.faults:
+        return skipped(expected, f"see {bench.faults[0]}")
     found = own.words if own is not None else "-"
-    near = told(neighbours(bench.train, held, bench.splits.info.image), held.targets, bench)
-    if near.by(CLEAR):
+    near = told(*neighbours(bench), bench)
+    if near.by(SIGNAL, CLEAR):
+        if own is not None and own.by(SIGNAL, 0.0):  # outputs that do not vary much yet
+            return Finding(expected, own.words)
         text = f"{near.words} by nearest neighbours"
         if course.rose:
             return Finding(expected, text)
         advice = f"the labels tell what the network has not found yet: raise {rate(bench)}, or train longer"
-        return Finding(expected, f"{found}; {text}", "warning", advice)
+        return Finding(expected, f"{found}; {text}", "warning", cause(bench, advice))
     if course.rose or own is None:
         return skipped(expected, "the short training failed")
-    if own.by(0.0):
+    noise = _told_by(bench.once(shuffled_training), bench)
+    if own.by(HINT, 2 * abs(noise.slope) if noise is not None else 0.0) or near.by(HINT, 0.0):
         return Finding(expected, found, "warning", "the inputs hardly tell the labels: are columns missing?")
     advice = "the labels look shuffled: they do not belong to their inputs; mend the order of rows in data.dataset"
     if len(held.targets) < ENOUGH:
@@ -78,18 +82,23 @@ def shuffled(bench: Bench) -> Finding:
         return skipped(expected, "the short training failed")
     if held is None or not np.ptp(held.targets, axis=0).any():
         return skipped(expected, "no held-out samples that differ")
-    course = short_training(bench, shuffled=True)
-    found = _course_told(course, held, bench)
+    found = _told_by(bench.once(shuffled_training), bench)
     if found is None:
         return skipped(expected, "the training on shuffled labels diverged")
-    if not found.by(LEAK):
+    if not found.by(SIGNAL, LEAK):
         return Finding(expected, found.words)
     advice = "targets reach the outputs on another way: look for a leak in the loss or in a layer"
     return Finding(expected, found.words, "failed", advice)
 
 
-def _course_told(course: Course, held: Samples, bench: Bench) -> Told | None:
-    if course.outputs is None or not np.isfinite(course.outputs).all():
+def shuffled_training(bench: Bench) -> Course:
+    """What came of a short training where every sample has the target of another one."""
+    return short_training(bench, shuffled=True)
+
+
+def _told_by(course: Course, bench: Bench) -> Told | None:
+    held = bench.splits.val
+    if held is None or course.outputs is None or not np.isfinite(course.outputs).all():
         return None
     return told(course.outputs, held.targets, bench)
 
@@ -103,12 +112,12 @@ class Told(NamedTuple):
     """The covariance over the variance of the targets: 1 where they agree, about 0 where outputs hardly vary."""
     words: str
 
-    def by(self, slope: float) -> bool:
-        """Whether that is a signal, at least of that slope.
+    def by(self, strength: float, slope: float) -> bool:
+        """Whether that is a signal at least as strong and steep.
 
         Strength alone is none: the outputs of a few parameters, which hardly vary, may by chance go with the targets.
         """
-        return self.strength >= SIGNAL and self.slope >= slope
+        return self.strength >= strength and self.slope >= slope
 
 
 def told(outputs: Array, targets: Array, bench: Bench) -> Told:
@@ -131,24 +140,22 @@ def told(outputs: Array, targets: Array, bench: Bench) -> Told:
     return Told(strength, slope, words)
 
 
-def neighbours(train: Samples, held: Samples, image: bool) -> Array:
-    """For every held-out sample, the mean target (for classes as log shares) of its 5 nearest training samples."""
-    scale = Normalizer.fit("standardize", train.inputs, image)
-    near, far = (_flat(scale, np.asarray(samples.inputs)) for samples in (train, held))
-    distance = np.square(near).sum(axis=1) - 2 * far @ near.T
-    order = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
-    targets = train.targets
-    if targets.dtype.kind in "iu":
-        width = int(max(targets.max(), held.targets.max())) + 1
-        return np.log(shares(targets, max(2, width))[order].mean(axis=1) + 0.01)
-    return targets[order].mean(axis=1)
-
-
-def _flat(scale: Normalizer, inputs: Array) -> Array:
-    return scale.apply(inputs, np.empty(inputs.shape)).reshape(len(inputs), -1)
+def neighbours(bench: Bench) -> tuple[Array, Array]:
+    """For every sample, held out or not, what its 5 nearest others say, as a network would; and the targets."""
+    parts = [part for part in (bench.train, bench.splits.val) if part is not None]
+    inputs, targets = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in (0, 1))
+    scale = Normalizer.fit("standardize", inputs, bench.splits.info.image)
+    flat = scale.apply(inputs, np.empty(inputs.shape, np.float32)).reshape(len(inputs), -1)
+    distance = np.square(flat).sum(axis=1) - 2 * flat @ flat.T
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argpartition(distance, min(NEIGHBOURS, len(flat) - 1) - 1, axis=1)[:, :NEIGHBOURS]
+    if not bench.of_classes:
+        return targets[nearest].mean(axis=1), targets
+    votes = shares(targets, max(2, int(targets.max()) + 1))[nearest].mean(axis=1)
+    return np.log(votes + 0.01), targets
 
 
 def _ranks(values: Array) -> Array:
     """The ranks of every column, with mean 0 and deviation 1."""
     ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0).astype(np.float64)
-    return (ranks - ranks.mean(axis=0)) / (ranks.std(axis=0) or 1.0)
+    return (ranks - ranks.mean()) / (ranks.std() or 1.0)

@@ -20,6 +20,12 @@ USUAL = (1e-5, 0.1)
 SANE = (1e-8, 1.0)
 """Outside of it a check fails: nothing moves, or every step replaces the weights."""
 
+EARLY = 50
+"""The first steps, whose median is taken: before the loss is at its least, and steps get small of themselves."""
+
+LEAP = 10.0
+"""The ratio of the first step from which on it fails; some optimizers begin with a step of about 1."""
+
 
 def training(bench: Bench) -> Finding:
     """Some steps with the config's own optimizer, schedule and regularisation lower the loss on samples that
@@ -29,16 +35,17 @@ def training(bench: Bench) -> Finding:
     """
     course = bench.once(short_training)
     expected = f"loss falls below {course.chance:.4g}"
+    lower = f"lower {rate(bench)}; 'dlcli lr-find' suggests one"
     if course.failure:
         what = course.failure.partition(";")[0].removeprefix("training diverged ")
-        return Finding(expected, f"diverged {what}", "failed", cause(bench, f"lower {rate(bench)}, or add a warmup"))
+        return Finding(expected, f"diverged {what}", "failed", cause(bench, lower))
     found = f"{course.before:.4g} -> {course.after:.4g} in {course.steps} steps"
     if course.rose:
-        return Finding(expected, found, "failed", cause(bench, f"the steps are too large: lower {rate(bench)}"))
+        return Finding(expected, found, "failed", cause(bench, f"the steps are too large: {lower}"))
     if course.after < LITTLE * min(course.before, course.chance):
         return Finding(expected, found)
     fit = bench.once(own_fit)
-    if fit is not None and fit.reached:  # so optimizer and network can learn
+    if fit is not None and fit.learning:  # so optimizer and network can learn
         advice = f"it learns little from many samples: see labels, or raise {rate(bench)}"
         return Finding(expected, found, "warning", advice)
     slow = course.after > LITTLE * course.before
@@ -53,7 +60,7 @@ def updates(bench: Bench) -> Finding:
     """
     course = bench.once(short_training)
     expected = f"{USUAL[0]:g} to {USUAL[1]:g} of the weights a step"
-    medians = {name: statistics.median(moved) for name, moved in course.moved.items()}
+    medians = {name: statistics.median(moved[:EARLY]) for name, moved in course.moved.items()}
     medians = {name: ratio for name, ratio in medians.items() if not math.isnan(ratio)}
     if not medians:
         return skipped(expected, "no step was made")
@@ -62,9 +69,9 @@ def updates(bench: Bench) -> Finding:
     found = f"{medians[low]:.2g} ({label(network, low)}) to {medians[high]:.2g} ({label(network, high)})"
     named = {label(network, name): {"update_ratio": ratio} for name, ratio in medians.items()}
     first = max(moved[0] for moved in course.moved.values())
-    if medians[high] > USUAL[1] or first > SANE[1]:
-        severe = medians[high] > SANE[1] or first > SANE[1]
-        found = f"{first:.2g} at the first step" if first > SANE[1] else found
+    if medians[high] > USUAL[1] or first > LEAP:
+        severe = medians[high] > SANE[1] or first > LEAP
+        found = f"{first:.2g} at the first step" if first > LEAP else found
         advice = cause(bench, f"steps this large forget what is learned: lower {rate(bench)}")
         return Finding(expected, found, "failed" if severe else "warning", advice, named)
     if medians[low] < USUAL[0]:
