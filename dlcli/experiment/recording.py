@@ -189,7 +189,7 @@ def _shaped(what: str, result: Any, shape: tuple[int, ...]) -> Array:
     """What a method gave as an array; ConfigError where it is none of that shape, as a user's may be."""
     array = np.asarray(result)
     if array.dtype.kind not in "fiub" or array.shape != shape:
-        got = "nothing" if result is None else f"{array.dtype} of shape {array.shape}"
+        got = "nothing" if array.dtype.kind == "O" else f"{array.dtype} of shape {array.shape}"
         raise ConfigError(f"{what} gave {got}, expected numbers of shape {shape}")
     return array
 

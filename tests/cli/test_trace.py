@@ -328,6 +328,11 @@ class Silent:
     def backward(self, dy): return dy
 
 @layers.register
+class Nothing:
+    def forward(self, x): pass
+    def backward(self, dy): return dy
+
+@layers.register
 class Short:
     def forward(self, x): return x
     def backward(self, dy): return dy[:1]
@@ -341,6 +346,10 @@ def test_users_layers(cli: Cli) -> None:
     assert (found["forward"][1]["formula"], found["backward"][2]["formula"]) == ("y = 3 * x", "dx = 3 * dy")
     cli.shipped("xor", ("- Tanh", "- Silent"))
     assert "\n1  Silent\n   x and y (4, 8)\n" in cli("trace", "xor.yaml", "--code", "mine.py").out
+    cli.shipped("xor", ("- Tanh", "- Nothing"))
+    assert cli("trace", "xor.yaml", "--code", "mine.py", code=3).lines[-1] == (
+        "error: layer 1 (Nothing): forward gave nothing, expected numbers of shape (4, 8)"
+    )
     cli.shipped("xor", ("- Tanh", "- Short"))
     assert cli("trace", "xor.yaml", "--code", "mine.py", code=3).lines[-1] == (
         "error: layer 1 (Short): backward gave float32 of shape (1, 8), expected numbers of shape (4, 8)"
