@@ -27,6 +27,9 @@ WIDTH = 80
 STEP = "   "
 """How far everything inside a layer stands further in."""
 
+DEEPEST = 8
+"""Containers inside each other that are shown by it."""
+
 FIGURES = {"mean": "middle", "sd": "sd", "min": "min", "max": "max", "norm": "norm"}
 """Columns, and what stands in them."""
 
@@ -115,8 +118,9 @@ def _options(passage: Passage) -> str:
 def _passage(passage: Passage, title: str, room: int, numbers: bool) -> Iterator[str]:
     """What one layer does in one direction: its title, the formula, the shapes, the statistics, the numbers."""
     yield ""
-    yield from _wrapped(title, STEP * passage.depth)
-    indent = STEP * (passage.depth + 1)
+    outer = STEP * min(passage.depth, DEEPEST)
+    yield from _wrapped(title, outer)
+    indent = outer + STEP
     whole = len(indent + passage.formula) <= WIDTH
     for clause in [passage.formula] if whole else re.split(r" {2,}", passage.formula):
         yield from _wrapped(clause, indent)
