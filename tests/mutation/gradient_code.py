@@ -16,8 +16,8 @@ CONTRACT = ("dlcli.nn.layer", "dlcli.nn.loss", "dlcli.nn.standalone")
 
 DIVISOR = "Loss.divisor"
 
-GEOMETRY = {"Windows.under", "Windows.count", "Windows.mirrored"}
-"""Where windows lie in memory: a wrong size there reads foreign memory instead of giving a wrong gradient."""
+GEOMETRY = {"Windows.count", "Windows.mirrored"}
+"""How many windows there are: like a wrong stride, a wrong number reads foreign memory instead of a wrong place."""
 
 FILLS = {"copyto", "put_along_axis"}
 """Functions of NumPy that write their first argument."""
@@ -68,7 +68,8 @@ def plain(found: Any) -> FunctionType | None:
     if not isinstance(found, FunctionType) or not found.__module__.startswith("dlcli.nn."):
         return None
     name = found.__qualname__
-    return None if name in GEOMETRY or (found.__module__ in CONTRACT and name != DIVISOR) else found
+    apart = name in GEOMETRY or "as_strided" in found.__code__.co_names
+    return None if apart or (found.__module__ in CONTRACT and name != DIVISOR) else found
 
 
 def called(cls: type, inside: FunctionType, call: ast.Call) -> FunctionType | None:
@@ -160,7 +161,7 @@ class Slices:
                 break
             for at, effect in new:
                 chosen[at] = effect
-                names |= read([effect.value])
+                names |= read([effect.value]) | effect.alike
         roots = self.roots.setdefault(function, [])
         roots += [e.value for e in chosen.values() if e.value not in roots]
         for call in calls([body]):
@@ -189,7 +190,8 @@ class Slices:
                 case ast.Assign([ast.Tuple(targets)], value):
                     yield from (Effect({key(t)}, value, i) for i, t in enumerate(targets))
                 case ast.Assign(targets, value):
-                    yield Effect({key(t) for t in targets} | self._out(value), value)
+                    alike = {k for t in targets if (k := key(t)) is not None}
+                    yield Effect(alike | self._out(value), value, alike=alike)
                 case ast.AnnAssign(target, _, value) if value is not None:
                     yield Effect({key(target)}, value)
                 case ast.AugAssign(target):
@@ -197,7 +199,8 @@ class Slices:
                 case ast.Expr(ast.Call(ast.Attribute(ast.Name("np"), name), arguments) as call):
                     yield Effect({key(a) for a in arguments[: name in FILLS]} | self._out(call), inner)
                 case ast.Expr(ast.Call(function, arguments) as call):
-                    yield Effect({key(function), *map(key, arguments)} | self._out(call), inner)
+                    whole = [a for a in arguments if not isinstance(a, ast.Attribute) or key(a.value) is None]
+                    yield Effect({key(function), *map(key, whole)} | self._out(call), inner)
                 case ast.Return(value) if value is not None and nested:
                     yield Effect({nested} | self._out(value), value)
                 case ast.Return(ast.Tuple(values)) if returned is not None:
@@ -214,9 +217,10 @@ class Slices:
 
 @dataclass(eq=False)
 class Effect:
-    """A value, and what it sets; `place` is that of the target in a tuple which the value fills."""
+    """A value, and what it sets; `place` is that of the target in a tuple, `alike` are names for the same value."""
 
     sets: set[str | None]
     value: ast.AST
     place: int | None = None
     always: bool = False
+    alike: set[str] = field(default_factory=set)

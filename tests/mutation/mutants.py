@@ -16,6 +16,7 @@ from changes import changed, nodes, put
 from gradient_code import Code, gradient_code, tree
 from registered import names
 
+from dlcli.core.arena import Array
 from dlcli.core.registry import Registry
 
 KINDS = ("layers", "losses")
@@ -62,17 +63,23 @@ def mutated(component: Any, mutant: Mutant | None) -> Any:
     def backward(self: Any, *dy: Any) -> Any:
         with mutant.in_force() if mutant else nullcontext():
             if mutant is None or mutant.kept:
+                for room in (self.scratch or {}).values():
+                    emptied(room)
                 cls.forward(self, *self.given)
             return cls.backward(self, *dy)
 
     def buffer(self: Any, *given: Any) -> Any:
-        room = cls.buffer(self, *given)
-        room.fill(np.nan if room.dtype.kind in "fc" else 1)
-        return room
+        return emptied(cls.buffer(self, *given))
 
     component.__class__ = type(cls.__name__, (cls,), {"buffer": buffer})
     component.__class__.forward, component.__class__.backward = forward, backward  # without a contract of their own
     return component
+
+
+def emptied(room: Array) -> Array:
+    """An array with nothing of use in it."""
+    room.fill(np.nan if room.dtype.kind in "fc" else 1)
+    return room
 
 
 @cache
