@@ -11,7 +11,7 @@ import numpy as np
 MOST = 8
 """Lanes of one batch, at most."""
 
-GRAIN = 1 << 16
+GRAIN = 1 << 18
 """Numbers in a lane, at least: with fewer, handing it over costs more than another thread saves."""
 
 Lane = tuple[int, slice]
@@ -23,7 +23,8 @@ def lanes(rows: int, size: int) -> list[Lane]:
     The cut depends on the two numbers alone, and sums over lanes are added in the order of the lanes: so no bit of a
     result depends on how many threads there are.
     """
-    count = max(1, min(MOST, rows, rows * size // GRAIN))
+    grains = rows * size // GRAIN
+    count = max(1, min(MOST, rows, 1 << grains.bit_length() >> 1))  # a power of two, to go evenly into 2 or 4 threads
     return [(i, slice(rows * i // count, rows * (i + 1) // count)) for i in range(count)]
 
 

@@ -16,6 +16,9 @@ Two = tuple[int, int]
 BLOCK = 1 << 18
 """Numbers in the patches of one block of images: about what a core's own cache holds."""
 
+MANY = 32
+"""Channels of a group from which on a pixel is a run long enough to be copied by itself."""
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -92,6 +95,9 @@ class Patches:
 
     `terms` is the size of a patch of one group, `size` that of all patches of an image, `step` the images in a block,
     whose patches stay in a cache. The room for them is taken from `scratch`, for each thread its own.
+
+    What lies innermost is copied and added up in runs. With many channels that is a patch; the windows then go image by
+    image. With few it is a line of windows times the images of a block, and the windows go place by place.
     """
 
     def __init__(self, name: str, windows: Windows, channels: int, groups: int, scratch: Scratch) -> None:
@@ -100,10 +106,11 @@ class Patches:
         self.terms = channels // groups * math.prod(windows.kernel)
         self.size = math.prod(self.count) * self.terms * groups
         self.step = max(1, BLOCK // self.size)
+        self.by_image = channels // groups >= MANY
 
     def matrix(self, images: Array) -> Array:
         """The patches of a block of images (n, H, W, C) as matrices."""
-        if self.windows.padded != self.windows.image:
+        if not self.by_image or self.windows.padded != self.windows.image:
             room = self._padded(len(images))
             room[:, *self.windows.inner] = images
             images = room
@@ -112,17 +119,14 @@ class Patches:
         return matrix
 
     def room(self, n: int) -> tuple[Array, Array]:
-        """Room for the patches of n images: as matrices, and as (n, down, across, kernel height, width, groups, C).
-
-        What lies innermost is copied in runs: a row of a patch, or a row of windows where that is longer.
-        """
-        (down, across), kernel, groups = self.count, self.windows.kernel, self.groups
-        room = self._own("", n, (self.size,))
-        if self.terms // kernel[0] >= across:
-            room = room.reshape(groups, n, down, across, *kernel, -1)
+        """Room for the patches of n images: as matrices, and as (n, down, across, kernel height, width, groups, C)."""
+        count, kernel, groups = self.count, self.windows.kernel, self.groups
+        room = self._own("", (n * self.size,))
+        if self.by_image:
+            room = room.reshape(groups, n, *count, *kernel, -1)
             return room.reshape(groups, -1, self.terms), room.transpose(1, 2, 3, 4, 5, 0, 6)
-        room = room.reshape(groups, *kernel, -1, n, down, across)
-        return room.reshape(groups, self.terms, -1).transpose(0, 2, 1), room.transpose(4, 5, 6, 1, 2, 0, 3)
+        room = room.reshape(groups, *kernel, -1, *count, n)
+        return room.reshape(groups, self.terms, -1).transpose(0, 2, 1), room.transpose(6, 4, 5, 1, 2, 0, 3)
 
     def add_up(self, patches: Array, images: Array) -> None:
         """Set images (n, H, W, C) to the sums of patches, seen as the second view of `room`, over their overlaps."""
@@ -130,11 +134,39 @@ class Patches:
         self.windows.scatter(patches, padded.reshape(*padded.shape[:3], self.groups, -1))
         np.copyto(images, padded[:, *self.windows.inner])
 
+    def pixels(self, images: Array) -> Array:
+        """Images with a number for each window (n, down, across, C) as matrices (windows, C / groups)."""
+        if not self.by_image:
+            images, given = self._by_place(images), images
+            np.copyto(images, given.transpose(1, 2, 0, 3))
+        return self._matrices(images)
+
+    def multiply(self, left: Array, right: Array, images: Array) -> None:
+        """Set images (n, down, across, C) to the products left @ right of every group, a row for each window."""
+        if self.by_image:
+            np.matmul(left, right, out=self._matrices(images))
+        else:
+            room = self._by_place(images)
+            np.matmul(left, right, out=self._matrices(room))
+            np.copyto(images, room.transpose(2, 0, 1, 3))
+
+    def _by_place(self, images: Array) -> Array:
+        """Room for the numbers of these images in the order (down, across, n, C)."""
+        return self._own(" by place", (*self.count, len(images), images.shape[3]))
+
+    def _matrices(self, images: Array) -> Array:
+        return images.reshape(-1, self.groups, images.shape[3] // self.groups).transpose(1, 0, 2)
+
     def _padded(self, n: int) -> Array:
-        room = self._own(" padded", n, (*self.windows.padded, self.channels))
+        """Zeros for n padded images (n, H, W, C)."""
+        size = self.windows.padded
+        if self.by_image:
+            room = self._own(" padded", (n, *size, self.channels))
+        else:
+            room = self._own(" padded", (self.channels, *size, n)).transpose(3, 1, 2, 0)
         room.fill(0)
         return room
 
-    def _own(self, name: str, n: int, shape: tuple[int, ...]) -> Array:
-        """The calling thread's own room for a block of n arrays of `shape`."""
-        return self.scratch.own(self.name + name, (self.step, math.prod(shape)))[:n].reshape(n, *shape)
+    def _own(self, name: str, shape: tuple[int, ...]) -> Array:
+        """The calling thread's own room."""
+        return self.scratch.own(self.name + name, (math.prod(shape),)).reshape(shape)

@@ -123,7 +123,7 @@ class Conv2d(Layer):
 
         def work(lane: int, rows: slice) -> None:
             for block in blocks(rows, self.patches.step):
-                np.matmul(self.patches.matrix(self.x[block]), weight, out=self._pixels(y[block]))
+                self.patches.multiply(self.patches.matrix(self.x[block]), weight, y[block])
                 if line is not None:  # a row of pixels at a time, so that the inner loop is long
                     lines = y[block].reshape(-1, len(line))
                     lines += line
@@ -156,7 +156,7 @@ class Conv2d(Layer):
         out = dx.transpose(0, 2, 3, 1) if dx is not None else None
 
         def term(block: slice, dweight: Array) -> None:
-            d = self._pixels(self.dy[block])
+            d = patches.pixels(self.dy[block])
             np.matmul(d.transpose(0, 2, 1), patches.matrix(self.x[block]), out=dweight)
             if out is not None:
                 shares, by_place = patches.room(len(out[block]))
@@ -175,8 +175,8 @@ class Conv2d(Layer):
 
         def term(block: slice, dweight: Array) -> None:
             matrix = patches.matrix(self.dy[block])
-            np.matmul(self._pixels(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
-            np.matmul(matrix, weight, out=self._pixels(out[block]))
+            np.matmul(patches.pixels(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
+            patches.multiply(matrix, weight, out[block])
 
         total = self._summed(patches.size, patches.step, (self.groups, weight.shape[2], patches.terms), term)
         turned = total.reshape(self.groups, weight.shape[2], *kernel, -1).transpose(0, 4, 1, 2, 3)[..., ::-1, ::-1]
@@ -223,7 +223,3 @@ class Conv2d(Layer):
     def _weight(self) -> Array:
         """The weight as a matrix (out / groups, terms) for each group."""
         return self.params["weight"].transpose(0, 2, 3, 1).reshape(self.groups, -1, self.patches.terms)
-
-    def _pixels(self, images: Array) -> Array:
-        """Images (n, H, W, C) as a matrix (pixels, C / groups) for each group."""
-        return images.reshape(-1, self.groups, images.shape[3] // self.groups).transpose(1, 0, 2)
