@@ -17,7 +17,7 @@ BLOCK = 1 << 18
 """Numbers in the patches of one block of images: about what a core's own cache holds."""
 
 MANY = 32
-"""Channels of a group from which on a pixel is a run long enough to be copied by itself."""
+"""Channels of a group from which on a pixel is a run that is long enough to be added up by itself."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,20 @@ class Patches:
     `terms` is the size of a patch of one group, `size` that of all patches of an image, `step` the images in a block,
     whose patches stay in a cache. The room for them is taken from `scratch`, for each thread its own.
 
-    What lies innermost is copied and added up in runs. With many channels that is a patch; the windows then go image by
-    image. With few it is a line of windows times the images of a block, and the windows go place by place.
+    What lies innermost is copied and added up in runs: a row of a patch where it has many channels, else a line of
+    windows. The windows go image by image, so that the other matrix of a product, with a row of `others` numbers of a
+    group for each window, is the images themselves. But where few channels come with large patches they go place by
+    place, with the images of a block innermost: lines are as many times longer, and worth the copy of the others.
     """
 
-    def __init__(self, name: str, windows: Windows, channels: int, groups: int, scratch: Scratch) -> None:
+    def __init__(self, name: str, windows: Windows, channels: int, others: int, groups: int, scratch: Scratch) -> None:
         self.name, self.windows, self.channels, self.groups, self.scratch = name, windows, channels, groups, scratch
         self.count = windows.count()
         self.terms = channels // groups * math.prod(windows.kernel)
         self.size = math.prod(self.count) * self.terms * groups
         self.step = max(1, BLOCK // self.size)
-        self.by_image = channels // groups >= MANY
+        self.by_image = channels // groups >= MANY or others // groups >= self.terms
+        self.by_patch = self.by_image and self.terms // windows.kernel[0] >= self.count[1]
 
     def matrix(self, images: Array) -> Array:
         """The patches of a block of images (n, H, W, C) as matrices."""
@@ -122,11 +125,13 @@ class Patches:
         """Room for the patches of n images: as matrices, and as (n, down, across, kernel height, width, groups, C)."""
         count, kernel, groups = self.count, self.windows.kernel, self.groups
         room = self._own("", (n * self.size,))
-        if self.by_image:
+        if self.by_patch:
             room = room.reshape(groups, n, *count, *kernel, -1)
             return room.reshape(groups, -1, self.terms), room.transpose(1, 2, 3, 4, 5, 0, 6)
-        room = room.reshape(groups, *kernel, -1, *count, n)
-        return room.reshape(groups, self.terms, -1).transpose(0, 2, 1), room.transpose(6, 4, 5, 1, 2, 0, 3)
+        matrix = room.reshape(groups, self.terms, -1).transpose(0, 2, 1)
+        if self.by_image:
+            return matrix, room.reshape(groups, *kernel, -1, n, *count).transpose(4, 5, 6, 1, 2, 0, 3)
+        return matrix, room.reshape(groups, *kernel, -1, *count, n).transpose(6, 4, 5, 1, 2, 0, 3)
 
     def add_up(self, patches: Array, images: Array) -> None:
         """Set images (n, H, W, C) to the sums of patches, seen as the second view of `room`, over their overlaps."""

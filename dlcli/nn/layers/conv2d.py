@@ -75,9 +75,9 @@ class Conv2d(Layer):
             raise ShapeError(f"got groups = {groups}, expected a divisor of {channels} channels in and of {out} out")
         kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
         windows = Windows((image[0], image[1]), kernel, stride, dilation, self._padding(kernel, dilation))
-        self.patches = Patches("patches", windows, channels, groups, self)
+        self.patches = Patches("patches", windows, channels, out, groups, self)
         turned = windows.mirrored()
-        self.turned = Patches("turned", turned, out, groups, self) if turned else None
+        self.turned = Patches("turned", turned, out, channels, groups, self) if turned else None
         self.winograd = self._winograd(windows, channels)
         self.declare("weight", (out, channels // groups, *kernel), TorchDefault())
         if self.bias:
