@@ -46,7 +46,7 @@ MISSING = "not checkable: beside update, write textbook(self, w, g, s, lr, decay
 def of_optimizers(seed: int, threshold: float | None = None, origins: Sequence[str] = ()) -> Report:
     """Every registered optimizer on each of its examples; with `origins`, only those of these files.
 
-    A row names the parameter with the largest error. One without a textbook form is skipped, which is not
+    A row names the parameter with the largest error. An optimizer without a textbook form is skipped, which is not
     passed: a report of nothing else fails.
     """
     chosen = [entry for entry in optimizers.entries() if not origins or entry.origin in origins]
