@@ -14,6 +14,7 @@ from dlcli.core.errors import UsageError
 if TYPE_CHECKING:
     from dlcli.config.schema import Config
     from dlcli.data.dataset import DataInfo
+    from dlcli.experiment.summary import Summary
 
 
 def check(
@@ -56,41 +57,45 @@ def summary(
     set_: common.SetOption = None,
     code: common.CodeOption = None,
     runs: common.RunsOption = None,
+    threads: common.ThreadsOption = None,
     json: common.JsonOption = False,
 ) -> None:
-    """Show the layers: shapes, parameters, FLOPs, activation memory."""
+    """Show the layers: shapes, parameters, FLOPs, memory in training."""
     from dlcli.experiment.summary import summarize
 
     config, info = configured(target, set_ or [], code or [], runs)
-    found = summarize(config, info)
+    found = summarize(config, info, common.cores(threads))
     if json:
         common.emit_json(found.document())
         return
-    rows: list[list[Any]] = [["", "input", _shape(found.input), "", "", ""]]
-    rows += [
-        [r.name, "  " * r.depth + r.layer, _shape(r.output), *_counts(r.parameters, r.flops), bytes_text(r.activation)]
-        for r in found.folded
-    ]
-    rows.append(
-        [
-            "",
-            "total",
-            "",
-            *_counts(found.parameters, found.flops),
-            bytes_text(found.activation_bytes // found.batch_size),
-        ]
-    )
-    text = table(["#", "layer", "output", "parameters", "FLOPs", "activation"], rows, align="lllrrr")
+    render.out(_summary(found))
+    if target is not None and Path(target).is_file() and not target.endswith(".npz"):
+        show.next_("train", target, changes=set_, code=code)
+
+
+def _summary(found: Summary) -> str:
+    """The table of layers, and what training them takes."""
+    headers = ["#", "layer", "output", "parameters", "FLOPs", "backward", "activations", "scratch"]
+    rows: list[list[Any]] = [["", "input", _shape(found.input), *[""] * 5]]
+    for r in found.folded:
+        memory = map(bytes_text, (found.batch_size * r.activation, r.scratch))
+        counts = _counts(r.parameters, r.flops, r.backward_flops)
+        rows.append([r.name, "  " * r.depth + r.layer, _shape(r.output), *counts, *memory])
+    counts = _counts(found.parameters, found.flops, found.backward_flops)
+    totals = map(bytes_text, (found.activation_bytes, sum(row.scratch for row in found.rows)))
+    rows.append(["", "total", "", *counts, *totals])
     frozen = found.parameters - found.trainable
+    kept = [f"{what} {bytes_text(size)}" for what, size in found.memory.items() if size]
+    on = f"{found.threads} threads" if found.threads > 1 else "1 thread"
     tail = [
         f"{found.parameters:,} parameters in {found.dtype}, {bytes_text(found.parameter_bytes)}"
         + (f", {frozen:,} of them frozen" if frozen else "")
         + (f"; {found.state:,} numbers of state" if found.state else ""),
-        f"activations of a batch of {found.batch_size}: {bytes_text(found.activation_bytes)}",
+        f"FLOPs of one sample, memory of a batch of {found.batch_size} on {on}",
+        f"training takes {bytes_text(found.training_bytes)}: {', '.join(kept)}",
+        f"a checkpoint takes {bytes_text(found.checkpoint_bytes)} on disk",
     ]
-    render.out(text + "\n\n" + "\n".join(tail))
-    if target is not None and Path(target).is_file() and not target.endswith(".npz"):
-        show.next_("train", target, changes=set_, code=code)
+    return table(headers, rows, align="lllrrrrr") + "\n\n" + "\n".join(tail)
 
 
 def configured(target: str | None, overrides: list[str], code: list[str], runs: Path | None) -> tuple[Config, DataInfo]:

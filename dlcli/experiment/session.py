@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -133,26 +133,7 @@ class Session:
 
     def snapshot(self, metrics_lines: int) -> checkpoint.Snapshot:
         """The whole state; nothing in it differs between two runs of one config."""
-        e = self.experiment
-        state = e.trainer.state
-        meta = {
-            "step": state.step,
-            "epoch": state.epoch,
-            "batch_in_epoch": state.batch,
-            "seed": e.config.seed,
-            "config": e.config.resolved(),
-            "config_sha256": e.config.sha256,
-            "code": sorted(self.facts["code"].values()),
-            "data": e.splits.files,
-            "info": asdict(e.splits.info),
-            "optimizer_t": e.trainer.optimizer.t,
-            "monitor": e.monitor.to_json(),
-            "schedule": e.trainer.schedule.to_json() if e.trainer.schedule is not None else None,
-            "metrics_lines": metrics_lines,
-            "partial": {name: [float(v).hex() for v in sums] for name, sums in state.partial.items()},
-            "env": self.numerics,
-        }
-        return checkpoint.Snapshot(meta, e.arrays())
+        return snapshot(self.experiment, sorted(self.facts["code"].values()), self.numerics, metrics_lines)
 
     def _end(self, status: str, first: int, before: float) -> None:
         state = self.experiment.trainer.state
@@ -199,3 +180,26 @@ class Session:
         except DlcliError:
             if status in ("complete", "stopped", "interrupted"):
                 raise
+
+
+def snapshot(e: Experiment, code: list[str], numerics: Mapping[str, Any], metrics_lines: int) -> checkpoint.Snapshot:
+    """What a checkpoint of an experiment holds; `code` are the sha256 of the user's files."""
+    state = e.trainer.state
+    meta = {
+        "step": state.step,
+        "epoch": state.epoch,
+        "batch_in_epoch": state.batch,
+        "seed": e.config.seed,
+        "config": e.config.resolved(),
+        "config_sha256": e.config.sha256,
+        "code": code,
+        "data": e.splits.files,
+        "info": asdict(e.splits.info),
+        "optimizer_t": e.trainer.optimizer.t,
+        "monitor": e.monitor.to_json(),
+        "schedule": e.trainer.schedule.to_json() if e.trainer.schedule is not None else None,
+        "metrics_lines": metrics_lines,
+        "partial": {name: [float(v).hex() for v in sums] for name, sums in state.partial.items()},
+        "env": numerics,
+    }
+    return checkpoint.Snapshot(meta, e.arrays())

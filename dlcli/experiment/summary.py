@@ -9,16 +9,18 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from dlcli.config.schema import Config
-from dlcli.core.errors import ConfigError, quote
+from dlcli.core.errors import quote
 from dlcli.data.dataset import DataInfo
 from dlcli.experiment.assemble import build_network
+from dlcli.experiment.data import require_shape
+from dlcli.experiment.memory import LAYER, OWN, of_training
 from dlcli.nn.layer import Layer
 from dlcli.nn.layers.repeat import Repeat
 from dlcli.nn.layers.sequential import Part
 
 
 class LayerRow(NamedTuple):
-    """One layer without the layers inside it; FLOPs and activation bytes are those of one sample's forward pass."""
+    """One layer without the layers inside it; FLOPs and activation bytes are those of one sample."""
 
     name: str
     layer: str
@@ -26,6 +28,9 @@ class LayerRow(NamedTuple):
     parameters: int
     flops: int
     activation: int
+    backward_flops: int
+    scratch: int
+    """Bytes of all other buffers that the layer keeps in training, for a whole batch."""
     depth: int
     """How many containers it stands in."""
 
@@ -47,6 +52,15 @@ class Summary:
     activation_bytes: int
     """Of one batch, forward."""
     batch_size: int
+    backward_flops: int
+    """Of one sample's backward pass."""
+    threads: int
+    memory: dict[str, int]
+    """Bytes that training keeps with such batches and threads, by what they are for."""
+    training_bytes: int
+    """Their sum; the data set and validation come on top."""
+    checkpoint_bytes: int
+    """Of one file."""
     folded: list[LayerRow]
     """The rows, with equal copies in a Repeat as one row that holds their sums."""
 
@@ -56,14 +70,24 @@ class Summary:
         return {k: v for k, v in asdict(self).items() if k != "folded"} | {"input": list(self.input), "rows": rows}
 
 
-def summarize(config: Config, info: DataInfo) -> Summary:
-    """The network of a config, layer by layer."""
-    if info.input_shape is None:
-        raise ConfigError("the shapes are not known: the data's file is not there; put it where the config names it")
+def summarize(config: Config, info: DataInfo, threads: int) -> Summary:
+    """The network of a config, layer by layer, and what training it on so many threads takes."""
+    require_shape(config, info)
     network = build_network(config, info)
-    width = network.dtype.itemsize
-    rows = list(_rows(network.root, width, fold=False))
-    arena = network.arena
+    arena, root, batch = network.arena, network.root, config.data.batch_size
+    parts, checkpoint = of_training(config, info, root.flops(), network.out_shape[0], threads)
+    table = Table(network.dtype.itemsize, batch, parts)
+    rows = list(table.rows(root, fold=False))
+    activations, scratch = batch * sum(row.activation for row in rows), sum(row.scratch for row in rows)
+    memory = {
+        "parameters": parts["parameters"],
+        "gradients": parts["gradients"],
+        "optimizer": parts["optimizer"],
+        "averages": parts["averages"],
+        "activations": activations,
+        "scratch": scratch + parts["loss"] + parts["step"],
+        "batch": parts["batch"],
+    }
     return Summary(
         input=network.in_shape,
         dtype=config.dtype,
@@ -71,49 +95,77 @@ def summarize(config: Config, info: DataInfo) -> Summary:
         parameters=len(arena.values),
         trainable=arena.trainable,
         state=sum(array.size for array in network.state.values()),
-        flops=network.root.flops(),
+        flops=root.flops(),
         parameter_bytes=arena.values.nbytes,
-        activation_bytes=sum(row.activation for row in rows) * config.data.batch_size,
-        batch_size=config.data.batch_size,
-        folded=list(_rows(network.root, width, fold=True)),
+        activation_bytes=activations,
+        batch_size=batch,
+        backward_flops=root.backward_flops(),
+        threads=threads,
+        memory=memory,
+        training_bytes=sum(memory.values()),
+        checkpoint_bytes=checkpoint,
+        folded=list(table.rows(root, fold=True)),
     )
 
 
-def _rows(container: Layer, width: int, *, fold: bool, prefix: str = "", depth: int = 0) -> Iterator[LayerRow]:
-    """The layers inside, each followed by those inside it; `width` is that of a number in bytes."""
-    if fold and isinstance(container, Repeat):
-        yield from _copies(container, width, prefix, depth)
-        return
-    for part, layer in container.children().items():
-        inside = depth
-        if not isinstance(layer, Part):  # which the config writes as a mere list
-            yield _row(layer, prefix + part, width, depth)
-            inside += 1
-        yield from _rows(layer, width, fold=fold, prefix=f"{prefix}{part}.", depth=inside)
+@dataclass(frozen=True)
+class Table:
+    """Makes the rows of a network."""
 
+    width: int
+    """Bytes of a number."""
+    batch: int
+    parts: dict[str, int]
+    """What training keeps, by its parts."""
 
-def _row(layer: Layer, name: str, width: int, depth: int) -> LayerRow:
-    return LayerRow(
-        name,
-        type(layer).__name__ + (f" {quote(layer.name)}" if layer.name else ""),
-        layer.out_shape,
-        sum(math.prod(spec.shape) for spec in layer.specs),
-        layer.flops() - sum(child.flops() for child in layer.children().values()),
-        layer.activations() * width,
-        depth,
-    )
+    def rows(self, container: Layer, *, fold: bool, prefix: str = "", depth: int = 0) -> Iterator[LayerRow]:
+        """The layers inside, each followed by those inside it."""
+        if fold and isinstance(container, Repeat):
+            yield from self._copies(container, prefix, depth)
+            return
+        for part, layer in container.children().items():
+            inside = depth
+            if not isinstance(layer, Part):  # which the config writes as a mere list
+                yield self._row(layer, prefix + part, depth)
+                inside += 1
+            yield from self.rows(layer, fold=fold, prefix=f"{prefix}{part}.", depth=inside)
 
+    def _row(self, layer: Layer, name: str, depth: int) -> LayerRow:
+        inside = layer.children().values()
+        kept = self.parts[LAYER + name]
+        activation = min(layer.activations() * self.width, kept // self.batch)  # y may lie in the memory of x
+        return LayerRow(
+            name,
+            type(layer).__name__ + (f" {quote(layer.name)}" if layer.name else ""),
+            layer.out_shape,
+            sum(math.prod(spec.shape) for spec in layer.specs),
+            layer.flops() - sum(child.flops() for child in inside),
+            activation,
+            layer.backward_flops() - sum(child.backward_flops() for child in inside),
+            kept + self.parts[OWN + name] - activation * self.batch,
+            depth,
+        )
 
-def _copies(repeat: Repeat, width: int, prefix: str, depth: int) -> Iterator[LayerRow]:
-    """The copies in a Repeat: of those with the same figures the first as it is, the others in one row."""
-    parts = enumerate(repeat.children().values())
-    copies = [(i, list(_rows(part, width, fold=True, prefix=f"{prefix}{i}.", depth=depth))) for i, part in parts]
-    for _, group in groupby(copies, lambda copy: [row[1:] for row in copy[1]]):
-        (_, rows), *others = group
-        yield from rows
-        if others:
-            same = [row for _, copy in others for row in copy]
-            parameters, flops, activation = (sum(column) for column in list(zip(*same, strict=True))[3:6])
-            numbers = "-".join(dict.fromkeys(str(i) for i, _ in (others[0], others[-1])))
-            label = f"{len(others)} more alike"
-            yield LayerRow(f"{prefix}{numbers}", label, same[-1].output, parameters, flops, activation, depth)
+    def _copies(self, repeat: Repeat, prefix: str, depth: int) -> Iterator[LayerRow]:
+        """The copies in a Repeat: of those with the same figures the first as it is, the others in one row."""
+        parts = enumerate(repeat.children().values())
+        copies = [(i, list(self.rows(part, fold=True, prefix=f"{prefix}{i}.", depth=depth))) for i, part in parts]
+        for _, group in groupby(copies, lambda copy: [row[1:] for row in copy[1]]):
+            (_, rows), *others = group
+            yield from rows
+            if others:
+                same = [row for _, copy in others for row in copy]
+                numbers = "-".join(dict.fromkeys(str(i) for i, _ in (others[0], others[-1])))
+                columns = list(zip(*same, strict=True))[3:-1]
+                parameters, flops, activation, backward, scratch = (sum(column) for column in columns)
+                yield LayerRow(
+                    f"{prefix}{numbers}",
+                    f"{len(others)} more alike",
+                    same[-1].output,
+                    parameters,
+                    flops,
+                    activation,
+                    backward,
+                    scratch,
+                    depth,
+                )

@@ -128,6 +128,15 @@ class Layer(Scratch, metaclass=Checked):
         """Floating-point operations of one sample's forward pass, a multiply-add counted as two."""
         return math.prod(self.out_shape)
 
+    def backward_flops(self) -> int:
+        """Floating-point operations of one sample's backward pass: those of forward for dx, and again for gradients.
+
+        Exact for Linear and Conv2d, whose passes are products of one size: y, dx, dweight. Without a parameter there is
+        only dx, where it is needed, and below the first layer that learns nothing at all.
+        """
+        reached = self.needs_input_grad or self.learns()
+        return self.flops() * (self.needs_input_grad + (reached and bool(self.specs)))
+
     def activations(self) -> int:
         """How many numbers of one sample's y are held in memory of its own, the layers inside not counted."""
         return math.prod(self.out_shape)

@@ -121,9 +121,61 @@ def test_summary_of_layers_inside_layers(cli: Cli) -> None:
     ]
     assert "\n2.0.0.body.0      Conv2d          4 x 8 x 8  " in text
     assert lines["2.1-3"].startswith(f"3 more alike 4 x 8 x 8 {3 * conv} ")
-    total = f"{found['parameters']:,} {found['flops']:,} {found['activation_bytes'] / 1e4:.1f} kB"
-    assert lines["total"] == total
+    counts = " ".join(f"{found[key]:,}" for key in ("parameters", "flops", "backward_flops"))
+    scratch = sum(row["scratch"] for row in found["rows"])
+    assert lines["total"] == f"{counts} {found['activation_bytes'] / 1e3:.1f} kB {scratch / 1e6:.1f} MB"
     assert f"{4 * conv} of them frozen; 8 numbers of state\n" in text
+
+
+def test_summary_tells_what_training_takes(cli: Cli) -> None:
+    cli.shipped("mnist")
+    found = cli("summary", "mnist.yaml", "--threads", 2, "--json").json
+    assert found["backward_flops"] == 2 * 784 * 128 + 128 + 2 * 2 * 128 * 10
+    assert found["training_bytes"] == sum(found["memory"].values())
+    assert list(found["memory"]) == [
+        *("parameters", "gradients", "optimizer", "averages", "activations", "scratch", "batch"),
+    ]
+    text = cli("summary", "mnist.yaml", "--threads", 2).out
+    assert "\nFLOPs of one sample, memory of a batch of 64 on 2 threads\n" in text
+    assert f"\ntraining takes {found['training_bytes'] / 1e6:.1f} MB: parameters 407.1 kB, gradients 407.1 kB, " in text
+    assert f"\na checkpoint takes {found['checkpoint_bytes'] / 1e3:.1f} kB on disk\n" in text
+    more = cli("summary", "mnist.yaml", "--set", "train.ema={}", "--set", "optimizer=Adam: {lr: 0.01}", "--json").json
+    assert more["memory"]["averages"] > 3 * 407_080
+    assert more["memory"]["optimizer"] > found["memory"]["optimizer"] + 2 * 407_080
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("xor", ["train.epochs=2"]),
+        ("digits", ["train.epochs=1"]),
+        ("digits", ["train.epochs=1", "train.ema={}", "optimizer=Adam: {lr: 0.01}", "dtype=float64"]),
+    ],
+)
+def test_summary_tells_the_size_of_a_checkpoint(cli: Cli, name: str, changes: list[str]) -> None:
+    cli.shipped(name)
+    options = [word for change in changes for word in ("--set", change)]
+    told = cli("summary", f"{name}.yaml", *options, "--json").json["checkpoint_bytes"]
+    run = cli.train(f"{name}.yaml", *options)
+    for path in (run / "checkpoints").iterdir():
+        assert told == pytest.approx(path.stat().st_size, rel=0.05)
+
+
+def test_summary_of_a_users_plain_layers(cli: Cli) -> None:
+    """One returns a new array at every call, the other what it gets; neither tells what it costs."""
+    cli.write(
+        "mine.py",
+        "import dlcli\n"
+        'class Twice:\n    """y = 2 x"""\n    def forward(self, x): return 2 * x\n'
+        "    def backward(self, dy): return 2 * dy\ndlcli.layers.register(Twice)\n"
+        'class Same:\n    """y = x"""\n    def forward(self, x): return x\n'
+        "    def backward(self, dy): return dy\ndlcli.layers.register(Same)\n",
+    )
+    cli.shipped("digits", ("  - ReLU\n", "  - Twice\n  - Same\n"))
+    _, linear, twice, same, _ = cli("summary", "digits.yaml", "--code", "mine.py", "--json").json["rows"]
+    assert twice["activation"] == linear["activation"] == 4 * 64
+    assert twice["scratch"] == same["activation"] == same["scratch"] == 0
+    assert twice["flops"] == twice["backward_flops"] == 64
 
 
 @pytest.mark.torch

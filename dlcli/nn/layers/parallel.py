@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -42,3 +43,7 @@ class Parallel(Layer):
 
     def flops(self) -> int:
         return sum(way.flops() for way in self.ways.values())
+
+    def backward_flops(self) -> int:
+        added = self.needs_input_grad * (len(self.ways) - 1) * math.prod(self.in_shape)
+        return sum(way.backward_flops() for way in self.ways.values()) + added

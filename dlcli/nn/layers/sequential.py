@@ -46,6 +46,9 @@ class Chain(Layer):
     def flops(self) -> int:
         return sum(layer.flops() for layer in self.chain)
 
+    def backward_flops(self) -> int:
+        return sum(layer.backward_flops() for layer in self.chain)
+
     def activations(self) -> int:
         return 0
 

@@ -1,0 +1,165 @@
+"""What training keeps in memory and on disk, told by a step of the real thing on samples drawn from the seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+
+from dlcli.config.schema import Config
+from dlcli.core.arena import Array, Scratch
+from dlcli.core.errors import DivergedError
+from dlcli.core.workers import Lane, Workers
+from dlcli.data.augment.pipeline import Augmenter
+from dlcli.data.dataset import DataInfo, Samples
+from dlcli.experiment import environment
+from dlcli.experiment.assemble import Experiment, assemble
+from dlcli.experiment.data import Splits, sample_batch
+from dlcli.experiment.session import snapshot
+from dlcli.nn.network import walk
+from dlcli.training import archive
+from dlcli.training.checkpoint import IS_BEST
+from dlcli.training.loop import State
+
+WORK = 2e9
+"""Floating-point operations of the forward pass that a trial step may take: well below a second."""
+
+FEWEST = 32
+"""Samples in a trial step, where a batch has as many: enough for all the lanes that a batch is cut into."""
+
+ORDER = "order"
+"""The buffer of the batches that is as long as the data, not as a batch."""
+
+LAYER, OWN = "layer ", "own "
+"""What stands before the name of a layer among the parts: for its buffers, and for those of each thread by itself."""
+
+
+def of_training(config: Config, info: DataInfo, flops: int, outputs: int, threads: int) -> tuple[dict[str, int], int]:
+    """The bytes of each part that training keeps with the config's batch size, and those of a checkpoint.
+
+    The parts are `parameters` (with running statistics), `gradients`, `optimizer`, `averages`, `batch` (with what
+    varies and mixes it), `loss`, `step` (sums over micro-batches, figures of layers), and for each layer its buffers,
+    `layer <name>`, and those that every thread has for itself, `own <name>`. A batch that is too large to try is told
+    from two smaller ones: what is kept has a share for each sample and one that is fixed; a thread works on blocks of
+    samples, which have their size by then.
+    """
+    wanted = config.data.batch_size
+    most = max(FEWEST, int(WORK / max(1, flops)))
+    tried = min(wanted, most)
+    experiment, parts = _stepped(config, info, tried, outputs, threads)
+    if wanted > tried:
+        _, fewer = _stepped(config, info, tried // 2, outputs, threads)
+        beyond = (wanted - tried) / (tried - tried // 2)
+        grow = {part: round((size - fewer[part]) * beyond) for part, size in parts.items() if not part.startswith(OWN)}
+        parts = {part: size + grow.get(part, 0) for part, size in parts.items()}
+    parts["batch"] += _order(config, info)
+    return parts, _file(experiment)
+
+
+def _stepped(
+    config: Config, info: DataInfo, size: int, outputs: int, threads: int
+) -> tuple[Experiment, dict[str, int]]:
+    """The objects that train the config with batches of that size, after one step, and the bytes of each part."""
+    tried = copy.copy(config)
+    tried.data = replace(config.data, batch_size=size, drop_last=False)
+    x, y = sample_batch(tried, info, outputs, size)
+    inputs = (32 * x).clip(-128, 127).astype(np.int8).view(np.uint8) if info.image else x
+    targets = y.astype(config.dtype) if y.dtype.kind == "f" else y
+    experiment = assemble(tried, Splits(info, Samples(inputs, targets), None, None, {}, None), 1)
+    returned: dict[str, Array] = {}
+    for name, layer in walk(experiment.network.root):
+        layer.workers = Counted()
+        _watch(name, layer, returned)
+    with suppress(DivergedError):  # by samples that are only drawn; all memory is taken by then
+        next(experiment.trainer.run())
+    return experiment, _parts(experiment, threads, returned)
+
+
+class Counted(Workers):
+    """One thread that knows how many could have worked side by side."""
+
+    lanes = 1
+
+    def each(self, work: Callable[[int, slice], Any], parts: Iterable[Lane]) -> None:
+        parts = list(parts)
+        self.lanes = max(self.lanes, len(parts))
+        super().each(work, parts)
+
+
+def _watch(name: str, layer: Any, outputs: dict[str, Array]) -> None:
+    """Take down what the layer returns, unless it lies in the memory of what it gets."""
+    forward = layer.forward
+
+    def watched(x: Array, training: bool) -> Array:
+        y: Array = forward(x, training)
+        if owner(y) is not owner(x):
+            outputs[name] = y
+        return y
+
+    if not layer.children():  # a container's output may be that of a layer inside
+        layer.forward = watched
+
+
+def _parts(experiment: Experiment, threads: int, outputs: dict[str, Array]) -> dict[str, int]:
+    trainer, network = experiment.trainer, experiment.network
+    arena, optimizer, batches, ema = network.arena, trainer.optimizer, trainer.batches, trainer.ema
+    averages: list[Array] = []
+    if ema is not None:
+        averages = [ema.averaged.arena.values, ema.averaged.arena.grads, *(a for pair in ema.pairs for a in pair[::2])]
+    rooms = (optimizer.scratch or {}).values() if isinstance(optimizer, Scratch) else []
+    dealt = [array for name, array in (batches.scratch or {}).items() if name != ORDER]
+    augment = batches.augment
+    varied = [*augment.scratch.values(), *augment.kept.values()] if isinstance(augment, Augmenter) else []
+    mixed = trainer.mixup.scratch if trainer.mixup is not None else None
+    step = [trainer.summed, trainer.layerwise.moved if trainer.layerwise is not None else None]
+    parts = {
+        "parameters": held([arena.values, *network.state.values()]),
+        "gradients": held([arena.grads]),
+        "optimizer": held([*optimizer.vectors.values(), *(part.scratch for part in optimizer.parts), *rooms]),
+        "averages": held(averages),
+        "batch": held([*dealt, *varied, *(mixed or {}).values()]),
+        "loss": held((experiment.loss.scratch or {}).values()),
+        "step": held(array for array in step if array is not None),
+    }
+    for name, layer in walk(network.root):
+        kept = layer.scratch or {}
+        own = held(array for buffer, array in kept.items() if buffer.endswith(f" {get_ident()}"))
+        working = min(threads, layer.workers.lanes) if isinstance(layer.workers, Counted) else 1
+        y = [outputs[name]] if name in outputs else []
+        parts[LAYER + name], parts[OWN + name] = held([*kept.values(), *y]) - own, own * working
+    return parts
+
+
+def held(arrays: Iterable[Array]) -> int:
+    """The bytes of the memory behind these arrays; what several share is counted once."""
+    return sum({id(whole): whole.nbytes for whole in map(owner, arrays)}.values())
+
+
+def owner(array: Array) -> Array:
+    """The array whose memory this one is a view of, or itself."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _order(config: Config, info: DataInfo) -> int:
+    """The bytes of the order of an epoch, a whole number for each training sample; 0 where nobody has counted these."""
+    held_out, samples = config.data.validation, info.train or 0
+    trained = samples - (held_out if isinstance(held_out, int) else round(held_out * samples))
+    return max(0, trained) * np.dtype(np.intp).itemsize
+
+
+def _file(experiment: Experiment) -> int:
+    """The bytes of the checkpoint at the end of a run; no payload is needed to tell them."""
+    trainer = experiment.trainer
+    trainer.state = State(trainer.span.steps, trainer.plan.epochs)
+    experiment.monitor.observe(1 / 3, trainer.span.steps)
+    whole = snapshot(experiment, [], environment.numerics(), trainer.plan.epochs)
+    heads = {name: array[:0] if array.ndim else array for name, array in whole.arrays.items()}
+    payload = sum(array.nbytes for array in whole.arrays.values() if array.ndim)
+    return len(archive.pack({**whole.meta, IS_BEST: True}, heads)) + payload
