@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from dlcli.cli.charts import table
 
 if TYPE_CHECKING:
     from dlcli.nn.gradcheck import Report, Row
+
+Column = tuple[str, str, Callable[[Sequence["Row"]], str]]
+"""A title, its side (l or r), and what it says of the rows of one line."""
 
 METHODS = {"complex": "complex step", "directional": "differences", "textbook": "textbook form"}
 """The columns of errors, by method."""
@@ -20,16 +24,10 @@ def text(report: Report) -> str:
     lines: dict[tuple[object, ...], list[Row]] = {}
     for row in report.rows:
         lines.setdefault((row.layer, row.tensor, row.mode, row.after), []).append(row)
-    used = [method for method in METHODS if any(row.method == method for row in report.rows)]
-    steps = used == ["textbook"]
-    headers = ["optimizer" if steps else "layer", "parameter" if steps else "tensor", "mode"]
-    headers += [*(METHODS[method] for method in used), "verdict"]
-    extra = {"kinks": any(row.kinks for row in report.rows), "0.1 %": any(row.proof for row in report.rows)}
-    body = [[*_line(rows, used), *_more(rows, extra)] for rows in lines.values()]
-    align = "lll" + "r" * len(used) + "l" + "rl"[: sum(extra.values())]
-    if extra == {"kinks": False, "0.1 %": True}:
-        align = align[:-1] + "l"
-    return table([*headers, *(name for name, on in extra.items() if on)], body, align=align) + "\n\n" + _sum(report)
+    columns = _columns(report.rows)
+    body = [[show(rows) for _, _, show in columns] for rows in lines.values()]
+    shown = table([title for title, _, _ in columns], body, align="".join(side for _, side, _ in columns))
+    return f"{shown}\n\n{_sum(report)}"
 
 
 def failures(report: Report) -> list[str]:
@@ -43,19 +41,32 @@ def failures(report: Report) -> list[str]:
     return [_failure(row) for row in sorted(failed.values(), key=lambda row: row.blame is not None)]
 
 
-def _line(rows: Sequence[Row], used: Sequence[str]) -> list[str]:
-    first = rows[0]
-    errors = {row.method: f"{row.error:.1e}" for row in rows}
-    worst = max(rows, key=lambda row: (not row.passed, row.error))
-    mode = f"{first.mode} +{first.after}" if first.after else first.mode
-    return [first.layer, first.tensor, mode, *(errors.get(method, "-") for method in used), worst.verdict]
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    """The columns that say something about these rows."""
+    steps = all(row.method == "textbook" for row in rows)
+    found: list[Column] = [
+        ("optimizer" if steps else "layer", "l", lambda line: line[0].layer),
+        ("parameter" if steps else "tensor", "l", lambda line: line[0].tensor),
+    ]
+    if not steps:
+        found.append(("mode", "l", _mode))
+    for method, title in METHODS.items():
+        if any(row.method == method for row in rows):
+            found.append((title, "r", partial(_error, method)))
+    found.append(("verdict", "l", lambda line: max(line, key=lambda row: (not row.passed, row.error)).verdict))
+    if any(row.kinks for row in rows):
+        found.append(("kinks", "r", lambda line: str(sum(row.kinks for row in line) or "")))
+    if any(row.proof for row in rows):
+        found.append(("0.1 %", "l", lambda line: ", ".join(dict.fromkeys(row.proof for row in line if row.proof))))
+    return found
 
 
-def _more(rows: Sequence[Row], extra: dict[str, bool]) -> list[str]:
-    kinks = sum(row.kinks for row in rows)
-    proofs = dict.fromkeys(row.proof for row in rows if row.proof)
-    cells = {"kinks": str(kinks or ""), "0.1 %": ", ".join(proofs)}
-    return [cells[name] for name, on in extra.items() if on]
+def _mode(line: Sequence[Row]) -> str:
+    return f"{line[0].mode} +{line[0].after}" if line[0].after else line[0].mode
+
+
+def _error(method: str, line: Sequence[Row]) -> str:
+    return next((f"{row.error:.1e}" for row in line if row.method == method), "-")
 
 
 def _sum(report: Report) -> str:
