@@ -92,7 +92,7 @@ def _summary(found: Summary) -> str:
         + (f", {frozen:,} of them frozen" if frozen else "")
         + (f"; {found.state:,} numbers of state" if found.state else ""),
         f"FLOPs of one sample, memory of a batch of {found.batch_size} on {on}",
-        f"training takes {bytes_text(found.training_bytes)}: {', '.join(kept)}",
+        f"training takes {bytes_text(found.training_bytes)}, data and validation aside: {', '.join(kept)}",
         f"a checkpoint takes {bytes_text(found.checkpoint_bytes)} on disk",
     ]
     return table(headers, rows, align="lllrrrrr") + "\n\n" + "\n".join(tail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any
 
@@ -35,49 +35,64 @@ FEWEST = 32
 ORDER = "order"
 """The buffer of the batches that is as long as the data, not as a batch."""
 
-LAYER, OWN = "layer ", "own "
-"""What stands before the name of a layer among the parts: for its buffers, and for those of each thread by itself."""
+
+@dataclass(frozen=True)
+class Taken:
+    """The bytes that training keeps, and those of a checkpoint."""
+
+    parts: dict[str, int]
+    """Of `parameters` (with running statistics), `gradients`, `optimizer`, `averages`, `batch` (with what varies and
+    mixes it), `loss`, and `step` (sums over micro-batches, figures of layers)."""
+    layers: dict[str, int]
+    """Of the buffers of each layer, by name, without those in `own`."""
+    own: dict[str, int]
+    """Of the buffers that every thread has for itself, by layer."""
+    checkpoint: int
 
 
-def of_training(config: Config, info: DataInfo, flops: int, outputs: int, threads: int) -> tuple[dict[str, int], int]:
-    """The bytes of each part that training keeps with the config's batch size, and those of a checkpoint.
+def of_training(config: Config, info: DataInfo, flops: int, outputs: int, threads: int) -> Taken:
+    """What training takes with the config's batch size, where a sample's forward pass takes `flops`.
 
-    The parts are `parameters` (with running statistics), `gradients`, `optimizer`, `averages`, `batch` (with what
-    varies and mixes it), `loss`, `step` (sums over micro-batches, figures of layers), and for each layer its buffers,
-    `layer <name>`, and those that every thread has for itself, `own <name>`. A batch that is too large to try is told
-    from two smaller ones: what is kept has a share for each sample and one that is fixed; a thread works on blocks of
-    samples, which have their size by then.
+    A batch that is too large to try is told from two smaller ones: what is kept has a share for each sample and one
+    that is fixed. A thread works on blocks of samples, which have their size by then.
     """
     wanted = config.data.batch_size
-    most = max(FEWEST, int(WORK / max(1, flops)))
-    tried = min(wanted, most)
-    experiment, parts = _stepped(config, info, tried, outputs, threads)
+    tried = min(wanted, max(FEWEST, int(WORK / max(1, flops))))
+    found = _trial(config, info, tried, outputs, threads)
     if wanted > tried:
-        _, fewer = _stepped(config, info, tried // 2, outputs, threads)
+        fewer = _trial(config, info, tried // 2, outputs, threads)
         beyond = (wanted - tried) / (tried - tried // 2)
-        grow = {part: round((size - fewer[part]) * beyond) for part, size in parts.items() if not part.startswith(OWN)}
-        parts = {part: size + grow.get(part, 0) for part, size in parts.items()}
-    parts["batch"] += _order(config, info)
-    return parts, _file(experiment)
+        parts, layers = (
+            {name: size + round((size - less[name]) * beyond) for name, size in more.items()}
+            for more, less in ((found.parts, fewer.parts), (found.layers, fewer.layers))
+        )
+        found = replace(found, parts=parts, layers=layers)
+    found.parts["batch"] += _order(config, info)
+    return found
 
 
-def _stepped(
-    config: Config, info: DataInfo, size: int, outputs: int, threads: int
-) -> tuple[Experiment, dict[str, int]]:
-    """The objects that train the config with batches of that size, after one step, and the bytes of each part."""
+def _trial(config: Config, info: DataInfo, size: int, outputs: int, threads: int) -> Taken:
+    """What is there after one step with a batch of that size."""
     tried = copy.copy(config)
     tried.data = replace(config.data, batch_size=size, drop_last=False)
     x, y = sample_batch(tried, info, outputs, size)
     inputs = (32 * x).clip(-128, 127).astype(np.int8).view(np.uint8) if info.image else x
     targets = y.astype(config.dtype) if y.dtype.kind == "f" else y
     experiment = assemble(tried, Splits(info, Samples(inputs, targets), None, None, {}, None), 1)
+    layers = dict(walk(experiment.network.root))
     returned: dict[str, Array] = {}
-    for name, layer in walk(experiment.network.root):
+    for name, layer in layers.items():
         layer.workers = Counted()
         _watch(name, layer, returned)
     with suppress(DivergedError):  # by samples that are only drawn; all memory is taken by then
         next(experiment.trainer.run())
-    return experiment, _parts(experiment, threads, returned)
+    shared, own = {}, {}
+    for name, layer in layers.items():
+        kept = layer.scratch or {}
+        mine = held(array for buffer, array in kept.items() if buffer.endswith(f" {get_ident()}"))
+        shared[name] = held([*kept.values(), *([returned[name]] if name in returned else [])]) - mine
+        own[name] = mine * (min(threads, layer.workers.lanes) if isinstance(layer.workers, Counted) else 1)
+    return Taken(_parts(experiment), shared, own, _file(experiment))
 
 
 class Counted(Workers):
@@ -91,48 +106,47 @@ class Counted(Workers):
         super().each(work, parts)
 
 
-def _watch(name: str, layer: Any, outputs: dict[str, Array]) -> None:
-    """Take down what the layer returns, unless it lies in the memory of what it gets."""
+def _watch(name: str, layer: Any, returned: dict[str, Array]) -> None:
+    """Take down what a layer returns, unless it lies in the memory of what it gets."""
     forward = layer.forward
 
     def watched(x: Array, training: bool) -> Array:
         y: Array = forward(x, training)
         if owner(y) is not owner(x):
-            outputs[name] = y
+            returned[name] = y
         return y
 
     if not layer.children():  # a container's output may be that of a layer inside
         layer.forward = watched
 
 
-def _parts(experiment: Experiment, threads: int, outputs: dict[str, Array]) -> dict[str, int]:
+def _parts(experiment: Experiment) -> dict[str, int]:
+    """The bytes of everything but the buffers of layers."""
     trainer, network = experiment.trainer, experiment.network
-    arena, optimizer, batches, ema = network.arena, trainer.optimizer, trainer.batches, trainer.ema
+    optimizer, ema, augment = trainer.optimizer, trainer.ema, trainer.batches.augment
+    slots = [*optimizer.vectors.values(), *(part.scratch for part in optimizer.parts)]
+    slots += _buffers(optimizer)
     averages: list[Array] = []
     if ema is not None:
         averages = [ema.averaged.arena.values, ema.averaged.arena.grads, *(a for pair in ema.pairs for a in pair[::2])]
-    rooms = (optimizer.scratch or {}).values() if isinstance(optimizer, Scratch) else []
-    dealt = [array for name, array in (batches.scratch or {}).items() if name != ORDER]
-    augment = batches.augment
-    varied = [*augment.scratch.values(), *augment.kept.values()] if isinstance(augment, Augmenter) else []
-    mixed = trainer.mixup.scratch if trainer.mixup is not None else None
+    batch = [*_buffers(trainer.batches, but=ORDER), *_buffers(augment), *_buffers(trainer.mixup)]
+    batch += augment.kept.values() if isinstance(augment, Augmenter) else []
     step = [trainer.summed, trainer.layerwise.moved if trainer.layerwise is not None else None]
-    parts = {
-        "parameters": held([arena.values, *network.state.values()]),
-        "gradients": held([arena.grads]),
-        "optimizer": held([*optimizer.vectors.values(), *(part.scratch for part in optimizer.parts), *rooms]),
+    return {
+        "parameters": held([network.arena.values, *network.state.values()]),
+        "gradients": held([network.arena.grads]),
+        "optimizer": held(slots),
         "averages": held(averages),
-        "batch": held([*dealt, *varied, *(mixed or {}).values()]),
-        "loss": held((experiment.loss.scratch or {}).values()),
+        "batch": held(batch),
+        "loss": held(_buffers(experiment.loss)),
         "step": held(array for array in step if array is not None),
     }
-    for name, layer in walk(network.root):
-        kept = layer.scratch or {}
-        own = held(array for buffer, array in kept.items() if buffer.endswith(f" {get_ident()}"))
-        working = min(threads, layer.workers.lanes) if isinstance(layer.workers, Counted) else 1
-        y = [outputs[name]] if name in outputs else []
-        parts[LAYER + name], parts[OWN + name] = held([*kept.values(), *y]) - own, own * working
-    return parts
+
+
+def _buffers(holder: object, but: str = "") -> list[Array]:
+    """The buffers of what has any."""
+    kept = (holder.scratch if isinstance(holder, Scratch) else None) or {}
+    return [array for name, array in kept.items() if name != but]
 
 
 def held(arrays: Iterable[Array]) -> int:

@@ -13,7 +13,7 @@ from dlcli.core.errors import quote
 from dlcli.data.dataset import DataInfo
 from dlcli.experiment.assemble import build_network
 from dlcli.experiment.data import require_shape
-from dlcli.experiment.memory import LAYER, OWN, of_training
+from dlcli.experiment.memory import Taken, of_training
 from dlcli.nn.layer import Layer
 from dlcli.nn.layers.repeat import Repeat
 from dlcli.nn.layers.sequential import Part
@@ -75,8 +75,8 @@ def summarize(config: Config, info: DataInfo, threads: int) -> Summary:
     require_shape(config, info)
     network = build_network(config, info)
     arena, root, batch = network.arena, network.root, config.data.batch_size
-    parts, checkpoint = of_training(config, info, root.flops(), network.out_shape[0], threads)
-    table = Table(network.dtype.itemsize, batch, parts)
+    taken = of_training(config, info, root.flops(), network.out_shape[0], threads)
+    table, parts = Table(network.dtype.itemsize, batch, taken), taken.parts
     rows = list(table.rows(root, fold=False))
     activations, scratch = batch * sum(row.activation for row in rows), sum(row.scratch for row in rows)
     memory = {
@@ -103,7 +103,7 @@ def summarize(config: Config, info: DataInfo, threads: int) -> Summary:
         threads=threads,
         memory=memory,
         training_bytes=sum(memory.values()),
-        checkpoint_bytes=checkpoint,
+        checkpoint_bytes=taken.checkpoint,
         folded=list(table.rows(root, fold=True)),
     )
 
@@ -115,8 +115,7 @@ class Table:
     width: int
     """Bytes of a number."""
     batch: int
-    parts: dict[str, int]
-    """What training keeps, by its parts."""
+    taken: Taken
 
     def rows(self, container: Layer, *, fold: bool, prefix: str = "", depth: int = 0) -> Iterator[LayerRow]:
         """The layers inside, each followed by those inside it."""
@@ -132,7 +131,7 @@ class Table:
 
     def _row(self, layer: Layer, name: str, depth: int) -> LayerRow:
         inside = layer.children().values()
-        kept = self.parts[LAYER + name]
+        kept = self.taken.layers[name]
         activation = min(layer.activations() * self.width, kept // self.batch)  # y may lie in the memory of x
         return LayerRow(
             name,
@@ -142,7 +141,7 @@ class Table:
             layer.flops() - sum(child.flops() for child in inside),
             activation,
             layer.backward_flops() - sum(child.backward_flops() for child in inside),
-            kept + self.parts[OWN + name] - activation * self.batch,
+            kept + self.taken.own[name] - activation * self.batch,
             depth,
         )
 

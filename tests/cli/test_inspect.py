@@ -137,7 +137,8 @@ def test_summary_tells_what_training_takes(cli: Cli) -> None:
     ]
     text = cli("summary", "mnist.yaml", "--threads", 2).out
     assert "\nFLOPs of one sample, memory of a batch of 64 on 2 threads\n" in text
-    assert f"\ntraining takes {found['training_bytes'] / 1e6:.1f} MB: parameters 407.1 kB, gradients 407.1 kB, " in text
+    taken = f"\ntraining takes {found['training_bytes'] / 1e6:.1f} MB, data and validation aside: "
+    assert f"{taken}parameters 407.1 kB, gradients 407.1 kB, optimizer " in text
     assert f"\na checkpoint takes {found['checkpoint_bytes'] / 1e3:.1f} kB on disk\n" in text
     more = cli("summary", "mnist.yaml", "--set", "train.ema={}", "--set", "optimizer=Adam: {lr: 0.01}", "--json").json
     assert more["memory"]["averages"] > 3 * 407_080
