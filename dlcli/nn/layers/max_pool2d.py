@@ -59,19 +59,17 @@ class MaxPool2d(Pool2d):
         return shape
 
     def prepare(self, merged: Shape, y: Shape) -> None:
-        shapes = ((DOWN, y), (ACROSS, merged))
         self.wins = [
             self.buffer(f"wins{axis}", (shape[0], self.windows.kernel[axis] - 1, *shape[1:]), bool)
-            for axis, shape in shapes
+            for axis, shape in ((DOWN, y), (ACROSS, merged))
         ]
-        self.spare = [None if self.tiled[axis] else self.buffer(f"spare{axis}", shape) for axis, shape in shapes]
 
     def merge(self, axis: int, rows: slice, parts: Sequence[Array], out: Array) -> None:
         keep_largest(parts, out, self.wins[axis][rows])
 
     def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
-        spare = self.spare[axis]
-        give_back(d, parts, self.wins[axis][rows], None if spare is None else spare[rows])
+        spare = None if self.tiled[axis] else self.room(f"spare{axis}", d.shape[1:])[: len(d)]
+        give_back(d, parts, self.wins[axis][rows], spare)
 
     def branch(self) -> Array:
         return np.concatenate([wins.ravel() for wins in self.wins])

@@ -39,8 +39,8 @@ def give_back(d: Array, targets: Sequence[Array], wins: Array, spare: Array | No
         share = np.multiply(d, wins[:, j - 1], out=targets[j] if spare is None else spare)
         if spare is not None:
             targets[j] += share
-        d -= share
-    if spare is None:
-        np.copyto(targets[0], d)
-    else:
+        np.subtract(d, share, out=targets[0] if spare is None and j == 1 else d)
+    if spare is not None:
         targets[0] += d
+    elif len(targets) == 1:
+        np.copyto(targets[0], d)

@@ -12,11 +12,15 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError
 from dlcli.core.options import Padding, Pair, pair
+from dlcli.core.workers import blocks
 from dlcli.nn.layer import Layer, Shape
 from dlcli.nn.layers.channels import image_shape
 from dlcli.nn.windows import Two, Windows
 
 DOWN, ACROSS = 0, 1
+
+BLOCK = 1 << 17
+"""Numbers of images that are worked on at a time, so that they stay in a core's cache from one stage to the next."""
 
 
 @dataclass(eq=False)
@@ -64,6 +68,7 @@ class Pool2d(Layer):
         self.tiled = [
             (stride[i], dilation[i], self.counts[i] * stride[i]) == (kernel[i], 1, padded[i]) for i in (DOWN, ACROSS)
         ]
+        self.step = max(1, BLOCK // (channels * math.prod(padded)))
         return (channels, *self.counts)
 
     @staticmethod
@@ -77,13 +82,14 @@ class Pool2d(Layer):
     def forward(self, x: Array, training: bool) -> Array:
         n, channels = x.shape[:2]
         images = self._padded(x)
-        merged = self._pixels("merged", n, channels, (images.shape[1], self.counts[ACROSS]))
         y = self._pixels("y", n, channels, self.counts)
-        self.prepare(merged.shape, y.shape)
+        self.prepare((n, images.shape[1], self.counts[ACROSS], channels), y.shape)
 
         def work(lane: int, rows: slice) -> None:
-            self.merge(ACROSS, rows, self._across(images[rows]), merged[rows])
-            self.merge(DOWN, rows, self._down(merged[rows]), y[rows])
+            for block in blocks(rows, self.step):
+                merged = self._merged(block, channels)
+                self.merge(ACROSS, block, self._across(images[block]), merged)
+                self.merge(DOWN, block, self._down(merged), y[block])
 
         self.share(n, images[0].size, work)
         return self.finished(y).transpose(0, 3, 1, 2)
@@ -97,17 +103,17 @@ class Pool2d(Layer):
 
     def backward(self, dy: Array) -> Array:
         n, channels = dy.shape[:2]
-        height, width = self.windows.padded
         d = self.finished(np.ascontiguousarray(dy.transpose(0, 2, 3, 1)))
-        dmerged = self._pixels("dmerged", n, channels, (height, self.counts[ACROSS]))
-        dx = self._pixels("dx", n, channels, (height, width))
+        dx = self._pixels("dx", n, channels, self.windows.padded)
 
         def work(lane: int, rows: slice) -> None:
-            for axis, target in ((DOWN, dmerged[rows]), (ACROSS, dx[rows])):
-                if not self.tiled[axis]:
-                    target.fill(0)
-            self.split(DOWN, rows, d[rows], self._down(dmerged[rows]))
-            self.split(ACROSS, rows, dmerged[rows], self._across(dx[rows]))
+            for block in blocks(rows, self.step):
+                dmerged = self._merged(block, channels)
+                for axis, target in ((DOWN, dmerged), (ACROSS, dx[block])):
+                    if not self.tiled[axis]:
+                        target.fill(0)
+                self.split(DOWN, block, d[block], self._down(dmerged))
+                self.split(ACROSS, block, dmerged, self._across(dx[block]))
 
         self.share(n, dx[0].size, work)
         return dx[:, *self.windows.inner].transpose(0, 3, 1, 2)
@@ -118,6 +124,15 @@ class Pool2d(Layer):
     def _pixels(self, name: str, n: int, channels: int, size: Two) -> Array:
         """A buffer of images with their channels last."""
         return self.buffer(name, (n, channels, *size)).transpose(0, 2, 3, 1)
+
+    def _merged(self, block: slice, channels: int) -> Array:
+        """Room for a block of images after the first stage, which so stays in a core's cache."""
+        room = self.room("merged", (self.windows.padded[DOWN], self.counts[ACROSS], channels))
+        return room[: block.stop - block.start]
+
+    def room(self, name: str, shape: Shape) -> Array:
+        """The calling thread's own room for a block of arrays of this shape."""
+        return self.own(name, (self.step, math.prod(shape))).reshape(self.step, *shape)
 
     def _padded(self, x: Array) -> Array:
         images = x.transpose(0, 2, 3, 1)
