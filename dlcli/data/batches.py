@@ -114,8 +114,12 @@ class Batches(Scratch):
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Array, Array]]:
         """The batches of that epoch from batch `first` on."""
-        n = len(self.samples.targets)
-        order = stream(self.seed, "shuffle", epoch).permutation(n) if self.shuffle else np.arange(n)
+        order = self.buffer("order", (len(self.samples.targets),), np.intp)
+        order.fill(1)
+        np.add.accumulate(order, out=order)
+        order -= 1  # 0, 1, 2, ... without a second array, which would be large where the data is
+        if self.shuffle:
+            stream(self.seed, "shuffle", epoch).shuffle(order)
         for b in range(first, self.count):
             yield self.gather(order[b * self.batch_size : (b + 1) * self.batch_size], epoch)
 

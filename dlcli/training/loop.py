@@ -88,8 +88,10 @@ class State:
 
     def add(self, name: str, sums: Any) -> None:
         """Add to a sum of the running epoch."""
-        sums = np.asarray(sums, np.float64)
-        self.partial[name] = self.partial[name] + sums if name in self.partial else sums
+        if name in self.partial:
+            self.partial[name] += sums
+        else:
+            self.partial[name] = np.array(sums, np.float64)
 
 
 @dataclass
