@@ -41,7 +41,7 @@ SATURATED = (0.4, 0.8)
 LATER_DEAD, LATER_SATURATED = (0.7, 0.95), (0.9, 2.0)
 """The same after a training, in which some units specialise."""
 
-SAME = 1e-5
+SAME = 1e-6
 """The deviation over all samples, relative to the size, below which samples can no longer be told apart."""
 
 EXPECTED = "units alive, few saturated"

@@ -22,8 +22,8 @@ BEFORE: dict[str, Callable[[Bench], Finding]] = {
     "initial loss": start.initial_loss,
     "gradient check": start.gradient_check,
     "activations": activations.first_activations,
-    "gradients": gradients.gradients,
     "symmetry": gradients.symmetry,
+    "gradients": gradients.gradients,
 }
 """What is checked of the untrained network and its data."""
 

@@ -9,16 +9,22 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.experiment.sanity.bench import Bench
 from dlcli.experiment.sanity.causes import cause, key, label
-from dlcli.experiment.sanity.course import short_training
 from dlcli.experiment.sanity.finding import Finding, skipped
 from dlcli.nn.layer import Layer
 from dlcli.nn.loss import Loss
 from dlcli.nn.network import Network
 from dlcli.optim.adam import Adam
+from dlcli.optim.sgd import SGD
 from dlcli.training.layerwise import norm
 
 WARN, FAIL = 1e3, 1e5
 """How many times as long the gradient of one layer may be as that of the last, either way."""
+
+ALIKE = 1e-3
+"""The difference between the numbers of two units, over the largest of them, that comes of rounding."""
+
+FEW = 3
+"""Steps after which units that can part have done so, and rounding has not parted the others."""
 
 
 @np.errstate(all="ignore")
@@ -32,14 +38,14 @@ def gradients(bench: Bench) -> Finding:
     """
     expected = f"within a factor {WARN:g} of the last"
     network = bench.network()
-    weighty = {name: layer for name, layer in network.trained.items() if weights(layer)}
+    weighty = {name: layer for name, layer in network.trained.items() if matrices(layer)}
     if not weighty:
         return skipped(expected, "no trained layer has a weight")
     loss, optimizer = bench.loss(network), Adam()
     optimizer.bind(network.arena)
     for _ in range(3):
         value = _backward(network, loss, *bench.batch)
-        lengths = {name: norm([layer.grads[w] for w in weights(layer)]) for name, layer in weighty.items()}
+        lengths = {name: norm(g for g in layer.grads.values() if g.ndim > 1) for name, layer in weighty.items()}
         if all(lengths.values()):
             break
         optimizer.step()
@@ -61,47 +67,50 @@ def gradients(bench: Bench) -> Finding:
         what = f"gradients vanish towards {label(network, name)}"
         own = "use ReLU with init: kaiming_normal, fewer layers, batch norm or Residual connections"
     severe = not 1 / FAIL <= ratio <= FAIL
-    advice = f"{what}: {own if ratio > 0 else cause(bench, own)}"  # none at all comes of what lies behind
+    if ratio == 0 or "symmetry" in bench.faults:  # no distance makes a gradient 0
+        own = cause(bench, own)
+    advice = f"{what}: {own}"
     return Finding(expected, found, "failed" if severe else "warning", advice, named)
 
 
+@np.errstate(all="ignore")
 def symmetry(bench: Bench) -> Finding:
-    """The units of a layer differ: those that start alike get the same gradient and stay alike for ever.
+    """The units of a layer differ: those that start alike, on both sides, get the same gradient and stay alike.
 
-    Layers that start so, as a last layer at 0 may, are looked at again after a short training.
+    Layers whose units start with the same weights are looked at again after a few steps, since other layers may part
+    them: in a last layer, which may start at 0, the targets do.
 
     Source: Goodfellow, Bengio and Courville 2016, "Deep learning", section 8.4, https://www.deeplearningbook.org
     """
     expected = "units that differ"
     network = bench.network()
-    names = [name for name, layer in network.trained.items() if alike(layer)]
-    found = ", ".join(label(network, name) for name in names)
-    if not names:
+    same = {name: matrices(layer) for name, layer in network.trained.items() if alike(matrices(layer))}
+    if not same:
         return Finding(expected, "all differ")
-    course = bench.once(short_training)
-    still = [name for name in names if alike(course.network.trained[name])]
-    if still:
-        found = ", ".join(label(network, name) for name in still)
-        own = f"a constant first value keeps units alike: change {key(bench, still[0])}.init"
-        return Finding(expected, f"all the same in {found}", "failed", cause(bench, own))
-    text = f"the same first in {found}, not after {course.steps} steps"
-    constant = [
-        name for name in names if any(network.trained[name].params[w].any() for w in weights(network.trained[name]))
-    ]
-    if not constant:
-        return Finding(expected, text)
-    return Finding(expected, text, "warning", f"only biases part these units: change {key(bench, constant[0])}.init")
+    loss, optimizer = bench.loss(network), SGD(lr=0.1)
+    optimizer.bind(network.arena)
+    first = {name: [w.copy() for w in views] for name, views in same.items()}
+    for _ in range(FEW):
+        _backward(network, loss, *bench.batch)
+        optimizer.step()
+    moved = {name: [w - old for w, old in zip(views, first[name], strict=True)] for name, views in same.items()}
+    still = [name for name in same if alike(moved[name])]
+    found = ", ".join(label(network, name) for name in still or same)
+    if not still:
+        return Finding(expected, f"the same first in {found}, not after {FEW} steps")
+    own = f"a constant first value keeps units alike: change {key(bench, still[0])}.init"
+    return Finding(expected, f"all the same in {found}", "failed", cause(bench, own))
 
 
-def weights(layer: Layer) -> list[str]:
+def matrices(layer: Layer) -> list[Array]:
     """The parameters with an axis of units and one of inputs."""
-    return [name for name, value in layer.params.items() if value.ndim > 1]
+    return [value for value in layer.params.values() if value.ndim > 1]
 
 
-def alike(layer: Layer) -> bool:
-    """Whether all units of a layer with several have the same weights."""
-    views = [layer.params[name] for name in weights(layer)]
-    return any(len(w) > 1 for w in views) and all(bool((w == w[:1]).all()) for w in views)
+def alike(views: list[Array]) -> bool:
+    """Whether there are several units, and all have the same numbers but for rounding."""
+    several = any(len(w) > 1 for w in views)
+    return several and all(bool(np.abs(w - w[:1]).max() <= ALIKE * np.abs(w).max()) for w in views)
 
 
 def _backward(network: Network, loss: Loss, x: Array, y: Array) -> float:

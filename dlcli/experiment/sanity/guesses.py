@@ -51,8 +51,8 @@ def mean_loss(loss: Loss, outputs: Array, targets: Array) -> float:
 def _stated(loss: Loss, known: Array, targets: Array) -> float:
     """The loss of outputs that say `known` in the form that the loss takes: as it is, as logarithms or as log odds."""
     logs = np.log(np.maximum(known, TINY))
-    odds = logs - np.log(np.maximum(1 - known, TINY))
-    forms = {"logits": [logs, odds], "probabilities": [known], "log-probabilities": [logs]}
+    scores = logs - np.log(np.maximum(1 - known, TINY)) if loss.binary else logs
+    forms = {"logits": [scores], "probabilities": [known], "log-probabilities": [logs]}
     values = (_value(loss, form, targets) for form in forms.get(loss.outputs or "", [known, logs]))
     return min((value for value in values if not math.isnan(value)), default=math.nan)
 

@@ -14,6 +14,12 @@ from dlcli.experiment.sanity.fitting import own_fit
 LITTLE = 0.98
 """The loss over its first value, or over that of a constant output, below which something has been learned."""
 
+STILL = 0.999
+"""The loss over its first value above which nothing has been learned."""
+
+FAR = 2.0
+"""The first loss over that of a constant output from which on a training has to make good a bad start."""
+
 USUAL = (1e-5, 0.1)
 """Around the usual 1e-3: outside of it a ratio is warned about."""
 
@@ -44,13 +50,15 @@ def training(bench: Bench) -> Finding:
         return Finding(expected, found, "failed", cause(bench, f"the steps are too large: {lower}"))
     if course.after < LITTLE * min(course.before, course.chance):
         return Finding(expected, found)
+    if course.after > STILL * course.before:
+        return Finding(expected, found, "failed", cause(bench, f"it does not learn: raise {rate(bench)}"))
     fit = bench.once(own_fit)
     if fit is not None and fit.learning:  # so optimizer and network can learn
         advice = f"it learns little from many samples: see labels, or raise {rate(bench)}"
-        return Finding(expected, found, "warning", advice)
-    slow = course.after > LITTLE * course.before
-    advice = f"it hardly learns: {'raise' if slow else 'change'} {rate(bench)}"
-    return Finding(expected, found, "failed", cause(bench, advice))
+        return Finding(expected, found, "warning", cause(bench, advice))
+    if course.before < FAR * course.chance:
+        return Finding(expected, found, "warning", cause(bench, f"it learns slowly: raise {rate(bench)}"))
+    return Finding(expected, found, "failed", cause(bench, f"it learns to ignore its inputs: {lower}"))
 
 
 def updates(bench: Bench) -> Finding:
