@@ -18,9 +18,10 @@ from dlcli.core.workers import Lane, Workers
 from dlcli.data.augment.pipeline import Augmenter
 from dlcli.data.dataset import DataInfo, Samples
 from dlcli.experiment import environment
-from dlcli.experiment.assemble import Experiment, assemble
+from dlcli.experiment.assemble import Experiment, assemble, build_network
 from dlcli.experiment.data import Splits, sample_batch
 from dlcli.experiment.session import snapshot
+from dlcli.experiment.trial import rehearse
 from dlcli.nn.network import walk
 from dlcli.training import archive
 from dlcli.training.checkpoint import IS_BEST
@@ -76,6 +77,7 @@ def _trial(config: Config, info: DataInfo, size: int, outputs: int, threads: int
     tried = copy.copy(config)
     tried.data = replace(config.data, batch_size=size, drop_last=False)
     x, y = sample_batch(tried, info, outputs, size)
+    rehearse(tried, lambda: build_network(tried, info), x, y)
     inputs = (32 * x).clip(-128, 127).astype(np.int8).view(np.uint8) if info.image else x
     targets = y.astype(config.dtype) if y.dtype.kind == "f" else y
     experiment = assemble(tried, Splits(info, Samples(inputs, targets), None, None, {}, None), 1)

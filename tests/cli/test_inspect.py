@@ -179,6 +179,19 @@ def test_summary_of_a_users_plain_layers(cli: Cli) -> None:
     assert twice["flops"] == twice["backward_flops"] == 64
 
 
+@pytest.mark.parametrize("returned", ["[1]", "x[:, 1:]", "x.astype('U')"])
+def test_summary_blames_a_users_layer_that_does_not_work(cli: Cli, returned: str) -> None:
+    cli.write(
+        "mine.py",
+        f'import dlcli\nclass Wrong:\n    """y = x"""\n    def forward(self, x): return {returned}\n'
+        "    def backward(self, dy): return dy\ndlcli.layers.register(Wrong)\n",
+    )
+    cli.shipped("digits", ("  - ReLU\n", "  - Wrong\n"))
+    (line,) = cli("summary", "digits.yaml", "--code", "mine.py", code=3).lines
+    assert line.startswith("error: mine.py:2 ")
+    assert "(class Wrong): forward gave " in line
+
+
 @pytest.mark.torch
 def test_summary_counts_the_parameters_of_pytorch(cli: Cli, torch: ModuleType) -> None:
     nn = torch.nn
