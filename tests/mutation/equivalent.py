@@ -36,6 +36,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "LayerNorm.forward: y += self.params['bias'].reshape(-1) -> y -= self.params['bias'].reshape(-1)",
         "LayerNorm.forward: y += self.params['bias'].reshape(-1) -> pass",
         "Conv2d.forward: self._forward(pixels, bias) -> pass",
+        "Conv2d._forward: self.patches.multiply(self.patches.matrix(self.x[block]), weight, y[block]) -> pass",
         "Conv2d._forward_winograd: winograd.forward(self.x[block], self.kernels, bias, y[block]) -> pass",
         "Flatten.forward: np.copyto(x_rows, x) -> pass",
         "keep_largest: np.copyto(out, top) -> pass",
@@ -46,9 +47,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         " -> np.subtract(centres[lane], self.x[block], out=self._spare(block))",
     ),
     "another order in memory, or a copy where a view would do": (
-        "Patches.room: if self.terms // kernel[0] >= across -> if not self.terms // kernel[0] >= across",
-        "Patches.room: self.terms // kernel[0] >= across -> self.terms // kernel[0] < across",
-        "Patches.room: self.terms // kernel[0] >= across -> self.terms // kernel[0] > across",
+        "Patches._padded: if self.by_image -> if not self.by_image",
         "Flatten.backward: if self.row_major -> if not self.row_major",
     ),
     "weights without a second axis come to the same by broadcasting": (

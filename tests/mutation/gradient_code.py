@@ -16,8 +16,8 @@ CONTRACT = ("dlcli.nn.layer", "dlcli.nn.loss", "dlcli.nn.standalone")
 
 DIVISOR = "Loss.divisor"
 
-GEOMETRY = {"Windows.count", "Windows.mirrored"}
-"""How many windows there are: like a wrong stride, a wrong number reads foreign memory instead of a wrong place."""
+GEOMETRY = {"Windows.count", "Windows.mirrored", "Patches.matrix"}
+"""How many windows there are, over which images: like a wrong stride, a mistake there reads foreign memory."""
 
 FILLS = {"copyto", "put_along_axis"}
 """Functions of NumPy that write their first argument."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,20 +42,22 @@ class Wide(Layer):
         return np.multiply(dy, 4, out=dy)
 
 
-@pytest.fixture(autouse=True)
-def _several_lanes_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of `BATCH` are cut as long ones are."""
-    monkeypatch.setattr(workers, "MOST", 2)
-    monkeypatch.setattr(workers, "GRAIN", 1)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("dlcli.nn.") and hasattr(module, "BLOCK"):
-            monkeypatch.setattr(module, "BLOCK", 1)
+@contextmanager
+def cut_small() -> Iterator[None]:
+    """Inside the block batches of `BATCH` are cut into lanes and blocks, as long ones are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "MOST", 2)
+        patch.setattr(workers, "GRAIN", 1)
+        for name, module in list(sys.modules.items()):
+            if name.startswith("dlcli.nn.") and hasattr(module, "BLOCK"):
+                patch.setattr(module, "BLOCK", 1)
+        yield
 
 
 def checks(name: str, mutant: Mutant | None, analytic: bool = True) -> Iterator[Callable[[], list[Row]]]:
-    """The checks of a component on each of its examples, which may find the mutant: alone, and behind another layer.
+    """The checks of a component on each of its examples, which may find the mutant.
 
-    By complex step or, where it is not `analytic`, by differences.
+    Alone, then a layer behind another one and in small blocks; by complex step or, if not `analytic`, by differences.
     """
     kind = next(kind for kind in KINDS if name in Registry.all[kind])
     for behind in (False, True) if kind == "layers" else (False,):
@@ -65,8 +68,10 @@ def checks(name: str, mutant: Mutant | None, analytic: bool = True) -> Iterator[
                 vars(component)["complex_step"] = analytic
                 if kind == "losses":
                     return check_loss(component, shown.shape, batch=BATCH, only_complex=analytic)
-                layer = Sequential([Wide(), component]) if behind else component
-                return check_layer(layer, shown.shape, batch=BATCH, only_complex=analytic)
+                if not behind:
+                    return check_layer(component, shown.shape, batch=BATCH, only_complex=analytic)
+                with cut_small():
+                    return check_layer(Sequential([Wide(), component]), shown.shape, batch=BATCH, only_complex=analytic)
 
             yield check
 

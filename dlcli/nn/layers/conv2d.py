@@ -59,7 +59,9 @@ class Conv2d(Layer):
         example((2, 5, 5), out_channels=3, kernel_size=[2, 3], padding="same", bias=False),
         example((4, 6, 5), out_channels=4, kernel_size=3, stride=2, padding=[1, 0], groups=2),
         example((3, 6, 7), out_channels=2, kernel_size=[3, 2], stride=[1, 2], dilation=2, padding=1),
-        example((1, 4, 4), out_channels=2, kernel_size=2, padding="valid"),
+        example((1, 4, 4), out_channels=4, kernel_size=2, padding="valid"),
+        example((1, 3, 3), out_channels=4, kernel_size=2),
+        example((6, 4, 3), out_channels=1, kernel_size=[1, 3], padding="same"),
         example((2, 5, 6), out_channels=3, kernel_size=3, padding=1, algorithm="winograd"),
     )
 
