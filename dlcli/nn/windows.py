@@ -16,6 +16,9 @@ Two = tuple[int, int]
 BLOCK = 1 << 18
 """Numbers in the patches of one block of images: about what a core's own cache holds."""
 
+FEW = 16
+"""Channels below which a matrix of pixels is better multiplied, and copied, a channel at a time."""
+
 MANY = 32
 """Channels of a group from which on a pixel is a run that is long enough to be added up by itself."""
 
@@ -156,8 +159,11 @@ class Patches:
             np.copyto(images, room.transpose(2, 0, 1, 3))
 
     def _by_place(self, images: Array) -> Array:
-        """Room for the numbers of these images in the order (down, across, n, C)."""
-        return self._own(" by place", (*self.count, len(images), images.shape[3]))
+        """Room for the numbers of these images in the order (down, across, n, C), with very few channels outermost."""
+        places, channels = (*self.count, len(images)), images.shape[3]
+        if channels < FEW:
+            return self._own(" by place", (channels, *places)).transpose(1, 2, 3, 0)
+        return self._own(" by place", (*places, channels))
 
     def _matrices(self, images: Array) -> Array:
         return images.reshape(-1, self.groups, images.shape[3] // self.groups).transpose(1, 0, 2)
