@@ -38,6 +38,7 @@ class MaxPool2d(Pool2d):
         example((2, 4, 4), kernel_size=2),
         example((2, 5, 4), kernel_size=3, stride=[1, 2], padding=1),
         example((1, 5, 5), kernel_size=2, ceil_mode=True),
+        example((1, 3, 4), kernel_size=[1, 2]),
         example((2, 6, 5), kernel_size=[3, 2], stride=1, dilation=2, padding=[1, 0]),
     )
 
