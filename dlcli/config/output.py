@@ -35,7 +35,8 @@ def check_output(found: Diagnosis) -> None:
     try:
         config.loss.build().check(last.out_shape, info.classes, info.target_shape)
     except ShapeError as error:
-        either = only_task(config) is None and info.target_shape == (1,) and config.data.dataset.name in ("Csv", "Npz")
+        own = config.data.dataset.name in ("Csv", "Npz", "Npy")
+        either = only_task(config) is None and info.target_shape == (1,) and own
         hint = "; for classes, add a metric of classes such as accuracy" if either else ""
         found.problem(last.component.inside, f"{error}{hint}")
     except ConfigError as error:

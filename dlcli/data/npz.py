@@ -10,18 +10,22 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from dlcli.core.arena import Array
-from dlcli.core.errors import DataError, quote, suggest
-from dlcli.data.files import MAX_FILE
+from dlcli.core.errors import DataError, quote, short_path, suggest
+from dlcli.data.files import MAX_FILE, read
 
 KINDS = "buif"
 """Booleans, integers and floats; above all no objects, which would be pickled."""
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+HEAD = 1 << 17
+"""Bytes at the beginning of an npy file that hold its header: that of version 1 is shorter than 2**16."""
 
 LEAKS = (
     zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, EOFError, ValueError, TypeError, KeyError,
@@ -74,6 +78,25 @@ def read_npy(data: bytes, where: str) -> Array:
     """The array in the bytes of an npy file; DataError where it is damaged or holds no numbers."""
     with _plain(where, "npy"):
         return _array(io.BytesIO(data), len(data), where)
+
+
+def map_npy(path: Path) -> Array:
+    """The array of an npy file as a read-only map of it: what is read of it stays on disk, however large it is.
+
+    DataError where the file is damaged, holds no numbers, or has them column by column, so that no row is in one piece.
+    A file that is cut short while it is mapped ends the process.
+    """
+    where, head = short_path(path), read(path, limit=HEAD)
+    with _plain(where, "npy"):
+        size, file = path.stat().st_size, io.BytesIO(head)
+        shape, fortran, dtype = _header(file, size, where)
+        if fortran and len(shape) > 1:
+            raise DataError(f"{where}: stored column by column, expected row by row; save np.ascontiguousarray of it")
+        if file.tell() + math.prod(shape) * dtype.itemsize != size:
+            raise DataError(f"{where} does not have the size that its header declares")
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        return np.asarray(np.memmap(path, dtype, "r", file.tell(), shape))
 
 
 @contextmanager

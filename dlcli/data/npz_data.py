@@ -11,7 +11,7 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, DataError, short_path
 from dlcli.core.options import Count, example
-from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, datasets
+from dlcli.data.dataset import Access, DataInfo, Dataset, Loaded, Samples, Targets, datasets
 from dlcli.data.files import read, sha256
 from dlcli.data.npz import Archive, opened
 
@@ -62,24 +62,14 @@ class Npz(Dataset):
         data = read(Path(self.path))
         with opened(data, where) as archive:
             pairs = [
-                Samples(_inputs(archive.array(x), f"{where}: {x}"), self._targets(archive.array(y), f"{where}: {y}"))
-                for x, y in self._names(archive)
+                (archive.array(x), archive.array(y), f"{where}: {x}", f"{where}: {y}") for x, y in self._names(archive)
             ]
-        for (x, y), (inputs, targets) in zip(self._wanted_names(), pairs, strict=False):
-            if len(inputs) != len(targets):
-                raise DataError(
-                    f"{where}: got {len(inputs)} samples in {x} and {len(targets)} in {y}, expected as many"
-                )
-        train, test = pairs[0], pairs[1] if len(pairs) > 1 else None
-        if test is not None and [a.shape[1:] for a in train] != [a.shape[1:] for a in test]:
-            raise DataError(f"{where}: training and test samples differ in shape, expected the same")
-        classes = None
-        if self.wanted == "classes":
-            classes = self.classes or 1 + max(int(samples.targets.max()) for samples in pairs)
-        shape = train.inputs.shape[1:]
-        held = len(test.inputs) if test is not None else 0
-        info = DataInfo(shape, classes, train.targets.shape[1:], len(train.inputs), held, image=len(shape) > 1)
-        return Loaded(info, train, test, {self.path: sha256(data)})
+        kind = np.float64 if self.wanted == "values" else np.int64
+        samples = [
+            Samples(check_inputs(x, at), check_targets(y, y_at, self.wanted, self.classes).astype(kind, copy=False))
+            for x, y, at, y_at in pairs
+        ]
+        return loaded(samples, self._wanted_names(), where, self.wanted, self.classes, {self.path: sha256(data)})
 
     def _wanted_names(self) -> list[tuple[str, str]]:
         """(inputs, targets) of training and of the test, as the options name them."""
@@ -94,30 +84,64 @@ class Npz(Dataset):
         missing = not {"x_test", "y_test"} & set(archive.names)
         return names[:1] if missing and names[-1] == ("x_test", "y_test") else names
 
-    def _targets(self, y: Array, where: str) -> Array:
-        if y.size == 0 or y.ndim not in ((1,) if self.wanted == "classes" else (1, 2)):
-            raise DataError(f"{where}: got shape {y.shape}, expected (N,) for classes, (N,) or (N, T) for values")
-        if self.wanted == "values":
-            return _finite(y.astype(np.float64), where).reshape(len(y), -1)
-        if y.dtype.kind == "f":
-            raise DataError(
-                f"{where}: got {y.dtype} targets, expected whole numbers as classes; "
-                "store integers, or use a loss on values such as MSELoss"
-            )
-        top = self.classes - 1 if self.classes else MAX_CLASSES - 1
-        wrong = np.flatnonzero((y < 0) | (y > top)) if y.dtype != bool else np.empty(0, np.int64)
-        if wrong.size:
-            raise DataError(f"{where}: got label {y[wrong[0]]} at index {wrong[0]}, expected 0 to {top}")
-        return y.astype(np.int64)
 
-
-def _inputs(x: Array, where: str) -> Array:
-    """(N, ...) uint8 or finite floats."""
-    if x.ndim < 2 or x.size == 0:
+def check_targets(y: Array, where: str, wanted: Targets, classes: int | None) -> Array:
+    """Whole numbers from 0 as they are where classes are wanted, else values (N, T) in float64; DataError."""
+    if y.size == 0 or y.ndim not in ((1,) if wanted == "classes" else (1, 2)):
+        raise DataError(f"{where}: got shape {y.shape}, expected (N,) for classes, (N,) or (N, T) for values")
+    if wanted == "values":
+        return _finite(y.astype(np.float64), where).reshape(len(y), -1)
+    if y.dtype.kind == "f":
         raise DataError(
-            f"{where}: got shape {x.shape}, expected (N, ...) with N samples; reshape a single column to (N, 1)"
+            f"{where}: got {y.dtype} targets, expected whole numbers as classes; "
+            "store integers, or use a loss on values such as MSELoss"
         )
+    top = classes - 1 if classes else MAX_CLASSES - 1
+    wrong = np.flatnonzero((y < 0) | (y > top)) if y.dtype != bool else np.empty(0, np.int64)
+    if wrong.size:
+        raise DataError(f"{where}: got label {y[wrong[0]]} at index {wrong[0]}, expected 0 to {top}")
+    return y.view(np.uint8) if y.dtype == bool else y
+
+
+def loaded(
+    pairs: list[Samples],
+    names: list[tuple[str, str]],
+    where: str,
+    wanted: Targets,
+    classes: int | None,
+    files: dict[str, str],
+) -> Loaded:
+    """The training samples, and those of the test where there are two pairs, whose arrays have these names.
+
+    DataError where the numbers or the shapes of the samples differ that have to agree.
+    """
+    for (x, y), (inputs, targets) in zip(names, pairs, strict=False):
+        if len(inputs) != len(targets):
+            raise DataError(f"{where}: got {len(inputs)} samples in {x} and {len(targets)} in {y}, expected as many")
+    train, test = pairs[0], pairs[1] if len(pairs) > 1 else None
+    if test is not None and [a.shape[1:] for a in train] != [a.shape[1:] for a in test]:
+        raise DataError(f"{where}: training and test samples differ in shape, expected the same")
+    if wanted == "classes":
+        classes = classes or 1 + max(int(samples.targets.max()) for samples in pairs)
+    shape = train.inputs.shape[1:]
+    held = len(test.inputs) if test is not None else 0
+    known = classes if wanted == "classes" else None
+    info = DataInfo(shape, known, train.targets.shape[1:], len(train.inputs), held, image=len(shape) > 1)
+    return Loaded(info, train, test, files)
+
+
+def check_inputs(x: Array, where: str) -> Array:
+    """(N, ...) uint8 or finite floats."""
+    check_samples(x.shape, where)
     return numeric(x, where)
+
+
+def check_samples(shape: tuple[int, ...], where: str) -> None:
+    """DataError unless that is the shape of samples."""
+    if len(shape) < 2 or 0 in shape:
+        raise DataError(
+            f"{where}: got shape {shape}, expected (N, ...) with N samples; reshape a single column to (N, 1)"
+        )
 
 
 def numeric(x: Array, where: str) -> Array:

@@ -48,6 +48,7 @@ def test_list_tells_what_is_there(cli: Cli) -> None:
         "spirals",
         "blobs",
         "Csv",
+        "Npy",
         "Npz",
         "Idx",
     } <= found.keys()
@@ -240,3 +241,31 @@ def test_mnist_from_the_mirror_to_the_test_set(cli: Cli, mirror: str) -> None:
     assert 0.97 <= tested["metrics"]["accuracy"] < high
     assert low > 0.96
     assert cli("eval", "--worst", "5").out.count("#") == 5
+
+
+def test_npy_files_give_what_an_archive_gives(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 90).astype(np.uint8)
+    arrays = {"x_train": (40 * y[:, None] + rng.integers(0, 90, (90, 5))).astype(np.uint8), "y_train": y}
+    np.savez(cli.folder / "all.npz", **arrays)
+    for name, array in arrays.items():
+        np.save(cli.folder / f"{name}.npy", array)
+    text = """
+data: {dataset: DATASET, batch_size: 16, validation: 20, normalize: standardize}
+model: [{Linear: {out_features: 3}}]
+loss: CrossEntropyLoss
+optimizer: {SGD: {lr: 0.1}}
+metrics: [accuracy]
+train: {epochs: 3}
+"""
+    ways = {"npz": "{Npz: {path: all.npz}}", "npy": "{Npy: {x_train: x_train.npy, y_train: y_train.npy}}"}
+    found = {}
+    for name, dataset in ways.items():
+        config = cli.write(f"{name}.yaml", text.replace("DATASET", dataset))
+        assert "5 -> 3" in cli("check", config).out
+        run = cli.train(config, "--max-steps", 7)
+        found[name] = cli("resume", run, "--json").json["metrics"], cli("eval", run, "--json").json["metrics"]
+    assert found["npy"] == found["npz"]
+    assert cli("data", "show", "npy.yaml", "--index", 3).out.startswith(f"#3: {y[3]}\n")
+    np.save(cli.folder / "x_train.npy", arrays["x_train"] ^ 1)
+    assert "the data has changed since the training: x_train.npy" in cli("eval", run).err

@@ -73,7 +73,7 @@ def test_facts_need_neither_data_nor_network(
     monkeypatch.chdir(tmp_path)
     for example in entry.cls.examples:
         info = entry.cls(**example.options).info(0)
-        users_own = entry.name in ("Csv", "Npz", "Idx")
+        users_own = entry.name in ("Csv", "Npz", "Npy", "Idx")
         assert (info.input_shape is None) == (info.train is None) == users_own
 
 

@@ -1,4 +1,4 @@
-"""What gzip files hold, kept beside them: used only where its sha256 is the known one, and made again where it is not."""
+"""What gzip files hold, kept beside them: used only where its sha256 is the known one, and else made again."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ CATALOGUE = {
         accuracy error_rate top_k_accuracy balanced_accuracy precision recall f1 confusion_matrix log_loss brier
         calibration_error mse rmse mae r2
     """,
-    "datasets": "mnist fashion-mnist digits linear xor spirals blobs Csv Npz Idx",
+    "datasets": "mnist fashion-mnist digits linear xor spirals blobs Csv Npz Npy Idx",
     "augmentations": """
         RandomShift RandomRotation RandomAffine ElasticTransform RandomErasing RandomCrop RandomHorizontalFlip
         GaussianNoise
