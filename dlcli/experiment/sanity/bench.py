@@ -26,7 +26,7 @@ T = TypeVar("T")
 ROWS, HELD = 2000, 500
 """Samples to train on and to hold out, at most: enough for verdicts that chance does not turn."""
 
-BATCH = 256
+BATCH = 128
 """Samples on which layers are looked at, at most."""
 
 
@@ -72,7 +72,7 @@ class Bench:
 
     @cached_property
     def batch(self) -> tuple[Array, Array]:
-        """Inputs as the network gets them, and targets, of up to 256 samples."""
+        """Inputs as the network gets them, and targets, of up to 128 samples."""
         return self.gathered(np.arange(min(BATCH, len(self.train.targets))))
 
     def gathered(self, rows: Array) -> tuple[Array, Array]:

@@ -17,7 +17,7 @@ from dlcli.experiment.sanity.bench import BATCH, Bench
 from dlcli.experiment.sanity.guesses import constant
 from dlcli.nn.network import Network
 
-STEPS = (40, 200)
+STEPS = (30, 200)
 """The fewest and the most steps."""
 
 WORK = 1e11
