@@ -38,6 +38,9 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "Conv2d.forward: self._forward(pixels, bias) -> pass",
         "Conv2d._forward: self.patches.multiply(self.patches.matrix(self.x[block]), weight, y[block]) -> pass",
         "Conv2d._forward_winograd: winograd.forward(self.x[block], self.kernels, bias, y[block]) -> pass",
+        "Winograd.forward: np.copyto(y, pixels[:y.shape[1], :y.shape[2]].transpose(2, 0, 1, 3)) -> pass",
+        "Winograd.forward: np.matmul(a.T, lines.transpose(0, 2, 1, 3), out=pixels.reshape(len(pixels), self.u, STEP, -1))"
+        " -> pass",
         "Flatten.forward: np.copyto(x_rows, x) -> pass",
         "keep_largest: np.copyto(out, top) -> pass",
     ),
@@ -46,10 +49,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "BatchNorm._moments: np.subtract(self.x[block], centres[lane], out=self._spare(block))"
         " -> np.subtract(centres[lane], self.x[block], out=self._spare(block))",
     ),
-    "another order in memory, or a copy where a view would do": (
-        "Patches._padded: if self.by_image -> if not self.by_image",
-        "Flatten.backward: if self.row_major -> if not self.row_major",
-    ),
+    "a copy where a view would do": ("Flatten.backward: if self.row_major -> if not self.row_major",),
     "weights without a second axis come to the same by broadcasting": (
         "PReLU._slopes: ndim > 1 -> ndim > 2",
         "PReLU._slopes: ndim > 1 -> ndim >= 1",

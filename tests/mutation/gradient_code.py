@@ -11,6 +11,9 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
+from dlcli.nn.layer import Layer
+from dlcli.nn.loss import Loss
+
 CONTRACT = ("dlcli.nn.layer", "dlcli.nn.loss", "dlcli.nn.standalone")
 """Modules that every component uses; of their code only `DIVISOR` is part of a gradient."""
 
@@ -31,6 +34,12 @@ class Code:
     roots: list[ast.AST]
     kept: bool
     """Whether it runs in `forward`, for what that keeps."""
+
+    @property
+    def arranges(self) -> bool:
+        """Whether it arranges memory for a component: what it chooses between are ways to the same numbers."""
+        owner = self.function.__globals__.get(self.function.__qualname__.partition(".")[0])
+        return inspect.isclass(owner) and not issubclass(owner, (Layer, Loss))
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def called(cls: type, inside: FunctionType, call: ast.Call) -> FunctionType | No
             return method(cls, name, owner)
         case ast.Attribute(_, name):  # of a helper's object, such as the patches of a convolution
             owners = [c for c in space.values() if inspect.isclass(c) and c.__module__.startswith("dlcli.nn.")]
-            helpers = [c for c in owners if name in vars(c) and not hasattr(c, "backward")]
+            helpers = [c for c in owners if name in vars(c) and not issubclass(c, (Layer, Loss))]
             return method(helpers[0], name) if helpers else None
     return None
 

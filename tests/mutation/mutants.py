@@ -104,6 +104,8 @@ def changes_of(code: Code) -> Iterator[Mutant]:
     function, sound, seen = code.function, tree(code.function), Counter[str]()
     around = {inner: outer for outer in ast.walk(sound) for inner in ast.iter_child_nodes(outer)}
     for node in dict.fromkeys(n for root in code.roots for n in nodes(root)):
+        if code.arranges and isinstance(node, (ast.If, ast.IfExp, ast.Compare)):
+            continue
         shown = around[node] if isinstance(node, ast.Constant) else node
         for new in changed(node, function.__name__):
             name = f"{function.__qualname__}: {text(shown)} -> {text(new if shown is node else put(shown, node, new))}"
