@@ -130,7 +130,7 @@ class Conv2d(Layer):
                     lines = y[block].reshape(-1, len(line))
                     lines += line
 
-        self.share(len(y), self.patches.size, work)
+        self.share(len(y), self._size(self.patches), work)
 
     def _forward_winograd(self, winograd: Winograd, y: Array, bias: Array | None) -> None:
         self.kernels = winograd.kernels(self.params["weight"])
@@ -165,7 +165,7 @@ class Conv2d(Layer):
                 np.matmul(d, weight, out=shares)
                 patches.add_up(by_place, out[block])
 
-        total = self._summed(patches.size, patches.step, weight.shape, term)
+        total = self._summed(self._size(patches), patches.step, weight.shape, term)
         by_place = total.reshape(self.out_channels, *patches.windows.kernel, -1)
         self.grads["weight"] = by_place.transpose(0, 3, 1, 2)
 
@@ -180,7 +180,7 @@ class Conv2d(Layer):
             np.matmul(patches.pixels(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
             patches.multiply(matrix, weight, out[block])
 
-        total = self._summed(patches.size, patches.step, (self.groups, weight.shape[2], patches.terms), term)
+        total = self._summed(self._size(patches), patches.step, (self.groups, weight.shape[2], patches.terms), term)
         turned = total.reshape(self.groups, weight.shape[2], *kernel, -1).transpose(0, 4, 1, 2, 3)[..., ::-1, ::-1]
         self.grads["weight"] = turned.reshape(self.params["weight"].shape)
 
@@ -218,6 +218,10 @@ class Conv2d(Layer):
         if self.bias:
             np.add.reduce(biases, axis=0, out=self.grads["bias"])
         return np.add.reduce(sums, axis=0)
+
+    def _size(self, patches: Patches) -> int:
+        """How many numbers of an image are worked on: those of the patches and of y."""
+        return patches.size + math.prod(self.out_shape)
 
     def flops(self) -> int:
         return 2 * self.patches.terms * math.prod(self.out_shape)

@@ -34,7 +34,7 @@ class Flatten(Layer):
         if not self.row_major:
             flat = self.buffer("y", (len(x), math.prod(x.shape[1:])))
             x_rows = flat.reshape(x.shape)
-            np.copyto(x_rows, x)
+            self._copy(x_rows, x)
             x = x_rows
         return x.reshape(len(x), *self.out_shape)
 
@@ -43,8 +43,11 @@ class Flatten(Layer):
         if self.row_major:
             return dy
         dx = self.buffer("dx", self.x_shape)
-        np.copyto(dx, dy)
+        self._copy(dx, dy)
         return dx
+
+    def _copy(self, to: Array, x: Array) -> None:
+        self.share(len(x), x[0].size, lambda lane, rows: np.copyto(to[rows], x[rows]))
 
     def flops(self) -> int:
         return 0

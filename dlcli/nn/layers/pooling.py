@@ -91,7 +91,7 @@ class Pool2d(Layer):
                 self.merge(ACROSS, block, self._across(images[block]), merged)
                 self.merge(DOWN, block, self._down(merged), y[block])
 
-        self.share(n, images[0].size, work)
+        self.share(n, sum(self.windows.kernel) * images[0].size, work)
         return self.finished(y).transpose(0, 3, 1, 2)
 
     def prepare(self, merged: Shape, y: Shape) -> None:
@@ -115,7 +115,7 @@ class Pool2d(Layer):
                 self.split(DOWN, block, d[block], self._down(dmerged))
                 self.split(ACROSS, block, dmerged, self._across(dx[block]))
 
-        self.share(n, dx[0].size, work)
+        self.share(n, sum(self.windows.kernel) * dx[0].size, work)
         return dx[:, *self.windows.inner].transpose(0, 3, 1, 2)
 
     def flops(self) -> int:
