@@ -12,7 +12,7 @@ from dlcli.core.errors import DivergedError
 from dlcli.core.options import Length
 from dlcli.core.rng import stream
 from dlcli.data.dataset import Samples
-from dlcli.experiment.assemble import assemble
+from dlcli.experiment.assemble import Experiment, assemble
 from dlcli.experiment.sanity.bench import BATCH, Bench
 from dlcli.experiment.sanity.guesses import constant
 from dlcli.nn.network import Network
@@ -54,30 +54,15 @@ def short_training(bench: Bench, shuffled: bool = False) -> Course:
     A schedule whose lengths are shares of the run so passes through all its learning rates. Early stopping, averages
     and metrics have no part in it. With `shuffled` every sample gets the target of another one.
     """
-    config, samples = bench.config, bench.train
+    samples = bench.train
     if shuffled:
-        mixed = stream(config.seed, "sample", 2).permutation(len(samples.targets))
+        mixed = stream(bench.config.seed, "sample", 2).permutation(len(samples.targets))
         samples = Samples(samples.inputs, samples.targets[mixed])
-    steps, batch = length(bench)
-    per_step = batch * config.train.accumulate
-    rows = min(len(samples.targets), steps * per_step)
-    samples = Samples(samples.inputs[:rows], samples.targets[:rows])
-    per_epoch = math.ceil(rows // batch / config.train.accumulate)
-    train = replace(
-        config.train,
-        epochs=math.ceil(steps / per_epoch),
-        monitor="train.loss",
-        early_stopping=None,
-        ema=None,
-        log_layers=Length(1, "step"),
-    )
-    data = replace(config.data, batch_size=batch, drop_last=True)
-    short = replace(config, data=data, metrics=[], train=train)
-    experiment = assemble(short, replace(bench.splits, train=samples), bench.threads)
+    experiment = _shortened(bench, samples)
     trainer, network = experiment.trainer, experiment.network
     trainer.validate = None
     loss = bench.loss(network)
-    seen = Samples(samples.inputs[:BATCH], samples.targets[:BATCH])
+    seen = Samples(*(part[:BATCH] for part in experiment.splits.train))
     course = Course(network, before=bench.evaluate(network, loss, seen).loss)
     course.chance = constant(loss, seen.targets, network.out_shape[0])
     try:
@@ -93,6 +78,27 @@ def short_training(bench: Bench, shuffled: bool = False) -> Course:
     if bench.splits.val is not None:
         course.outputs = bench.evaluate(network, loss, bench.splits.val).outputs
     return course
+
+
+def _shortened(bench: Bench, samples: Samples) -> Experiment:
+    """What trains the config for a few epochs on as many of the samples as its steps take."""
+    config = bench.config
+    steps, batch = length(bench)
+    rows = min(len(samples.targets), steps * batch * config.train.accumulate)
+    per_epoch = math.ceil(rows // batch / config.train.accumulate)
+    train = replace(
+        config.train,
+        epochs=math.ceil(steps / per_epoch),
+        monitor="train.loss",
+        early_stopping=None,
+        ema=None,
+        log_layers=Length(1, "step"),
+    )
+    data = replace(config.data, batch_size=batch, drop_last=True)
+    taken = Samples(samples.inputs[:rows], samples.targets[:rows])
+    return assemble(
+        replace(config, data=data, metrics=[], train=train), replace(bench.splits, train=taken), bench.threads
+    )
 
 
 def length(bench: Bench) -> tuple[int, int]:
