@@ -17,10 +17,10 @@ from dlcli.nn.initializers import Constant, Zeros
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, images, inferred, pixels
 
-LINE = 1 << 13
+LINE = 1 << 14
 """Numbers in a row that operations run over, at most: neighbouring places are seen as one row that long."""
 
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 """Numbers that are worked on at a time, so that they stay in a core's cache from one operation to the next."""
 
 
