@@ -146,8 +146,7 @@ def timing(watch: Stopwatch, trainer: Trainer, threads: int, steps_per_epoch: in
         if not isinstance(layer, Part):
             inside = layer.children().values()
             flops = layer.flops() - sum(child.flops() for child in inside)
-            # The gradient of the parameters takes as many as y does, and so does that of x where it is wanted.
-            back = flops * (bool(layer.specs) + layer.needs_input_grad)
+            back = layer.backward_flops() - sum(child.backward_flops() for child in inside)
             ways = passed(f"forward {name}", flops), passed(f"backward {name}", back)
             rows.append(LayerTime(name, type(layer).__name__, *ways))
     loss = LayerTime("loss", type(trainer.loss).__name__, passed("loss forward", None), passed("loss backward", None))
