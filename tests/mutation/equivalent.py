@@ -39,8 +39,8 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "Conv2d._forward: self.patches.multiply(self.patches.matrix(self.x[block]), weight, y[block]) -> pass",
         "Conv2d._forward_winograd: winograd.forward(self.x[block], self.kernels, bias, y[block]) -> pass",
         "Winograd.forward: np.copyto(y, pixels[:y.shape[1], :y.shape[2]].transpose(2, 0, 1, 3)) -> pass",
-        "Winograd.forward: np.matmul(a.T, lines.transpose(0, 2, 1, 3), out=pixels.reshape(len(pixels), self.u, STEP, -1))"
-        " -> pass",
+        "Winograd.forward: np.matmul(a.T, lines.transpose(0, 2, 1, 3),"
+        " out=pixels.reshape(len(pixels), self.u, STEP, -1)) -> pass",
         "Flatten.forward: np.copyto(x_rows, x) -> pass",
         "keep_largest: np.copyto(out, top) -> pass",
     ),

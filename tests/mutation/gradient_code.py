@@ -35,11 +35,8 @@ class Code:
     kept: bool
     """Whether it runs in `forward`, for what that keeps."""
 
-    @property
-    def arranges(self) -> bool:
-        """Whether it arranges memory for a component: what it chooses between are ways to the same numbers."""
-        owner = self.function.__globals__.get(self.function.__qualname__.partition(".")[0])
-        return inspect.isclass(owner) and not issubclass(owner, (Layer, Loss))
+    arranges: bool = False
+    """Whether it arranges memory for a component: what it chooses between are ways to the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +96,12 @@ def called(cls: type, inside: FunctionType, call: ast.Call) -> FunctionType | No
     return None
 
 
+def arranges(function: FunctionType) -> bool:
+    """Whether a function belongs to a helper's object."""
+    owner = function.__globals__.get(function.__qualname__.partition(".")[0])
+    return inspect.isclass(owner) and not issubclass(owner, (Layer, Loss))
+
+
 def calls(nodes: list[ast.AST]) -> Iterator[ast.Call]:
     for node in nodes:
         yield from (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
@@ -132,7 +135,7 @@ def gradient_code(cls: type) -> list[Code]:
         function = waiting.pop(0)
         if function in found:
             continue
-        code = found[function] = Code(function, list(tree(function).body), kept=False)
+        code = found[function] = Code(function, list(tree(function).body), kept=False, arranges=arranges(function))
         waiting += [f for c in calls(code.roots) if (f := called(cls, function, c)) is not None]
     kept = {k for code in found.values() for k in read(code.roots) if k.startswith("self.")}
     kept -= {k for k in kept if callable(getattr(cls, k.removeprefix("self."), None))}
@@ -140,7 +143,11 @@ def gradient_code(cls: type) -> list[Code]:
     if forward:
         slices = Slices(cls, frozenset(kept))
         slices.add(forward, Wanted(frozenset(kept)))
-        found |= {f: Code(f, roots, kept=True) for f, roots in slices.roots.items() if f not in found and roots}
+        found |= {
+            f: Code(f, roots, kept=True, arranges=arranges(f))
+            for f, roots in slices.roots.items()
+            if f not in found and roots
+        }
     return list(found.values())
 
 
