@@ -172,7 +172,8 @@ class BatchNorm(Layer):
     def _sums(self, *terms: Callable[[int, slice], Array]) -> Array:
         """The sums over all places of what each term gives for every block: (terms, lanes, C)."""
         count = len(lanes(len(self.x), self.size))
-        sums = np.zeros((len(terms), count, self.row), self.x.dtype)
+        sums = self.buffer("sums", (len(terms) * count, self.row)).reshape(len(terms), count, -1)
+        sums.fill(0)
 
         def work(lane: int, block: slice) -> None:
             for total, term in zip(sums, terms, strict=True):

@@ -217,7 +217,7 @@ class Conv2d(Layer):
         self.workers.each(work, cut)
         if self.bias:
             np.add.reduce(biases, axis=0, out=self.grads["bias"])
-        return np.add.reduce(sums, axis=0)
+        return np.add.reduce(sums, axis=0, out=self.buffer("total", shape))
 
     def _size(self, patches: Patches) -> int:
         """How many numbers of an image are worked on: those of the patches and of y."""
