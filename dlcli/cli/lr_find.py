@@ -39,7 +39,7 @@ def lr_find(
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,
 ) -> None:
-    """Find a learning rate: train briefly while it rises, and read the curve."""
+    """Find a learning rate: raise it and see where the loss falls."""
     if not (math.isfinite(high) and 0 < low < high):
         raise UsageError(f"--min, --max: got {low:g} and {high:g}, expected numbers with 0 < min < max")
     from dlcli.cli.inspect import configured

@@ -27,7 +27,7 @@ def time(
     runs: common.RunsOption = None,
     json: common.JsonOption = False,
 ) -> None:
-    """Time training steps: every layer, GFLOP/s, the share of the machine's peak.
+    """Time the steps of training, by layer, beside the peak.
 
     On random samples shaped like the data, which is not loaded.
     """

@@ -54,7 +54,7 @@ def trace(
     runs: common.RunsOption = None,
     json: common.JsonOption = False,
 ) -> None:
-    """Follow one batch forward and backward: formulas, shapes, numbers.
+    """Follow one batch: formulas, shapes and numbers, both ways.
 
     Of a config: the first step of its training. Of a run: its best weights.
     """

@@ -176,7 +176,7 @@ EXIT_CODES = {
     7: "run exists or is locked by another process",
     8: "output cannot be written",
     9: "training diverged (non-finite)",
-    10: "a check failed (gradcheck, --require)",
+    10: "a check failed (gradcheck, sanity, --require)",
     11: "out of memory, files, threads; too old a NumPy or Python",
 }
 """What each exit code means; `dlcli --help` and the README print this table."""

@@ -97,7 +97,7 @@ WRONG = {
     "train c.yaml --name a/b": "--name: got 'a/b', expected 1 to 100 of A-Z a-z 0-9 . _ - with a letter or digit first",
     "train c.yaml --name=-x": "--name: got '-x', expected 1 to 100 of A-Z a-z 0-9 . _ - with a letter or digit first",
     "train c.yaml --run-dir a --runs b": "--run-dir and --runs exclude each other; give one of them",
-    "gradcheck --input 3": "--input goes with --layer",
+    "gradcheck --input 3": "--input goes with --layer or --loss",
 }
 
 
