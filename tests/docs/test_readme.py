@@ -71,7 +71,7 @@ def test_the_exit_codes_are_the_ones_of_the_program():
 
 
 def test_every_command_it_names_exists(shell):
-    listed = re.findall(r"^  (\w+)  ", shell("dlcli --help").stdout.partition("Commands:")[2], re.MULTILINE)
-    named = set(re.findall(r"`dlcli ([a-z]+)", PAGE)) | set(re.findall(r"^dlcli ([a-z]+)", PAGE, re.MULTILINE))
+    listed = re.findall(r"^  ([\w-]+)  ", shell("dlcli --help").stdout.partition("Commands:")[2], re.MULTILINE)
+    named = set(re.findall(r"`dlcli ([a-z-]+)", PAGE)) | set(re.findall(r"^dlcli ([a-z-]+)", PAGE, re.MULTILINE))
     assert named
     assert named <= set(listed)
