@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +42,7 @@ class Workers:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._calls: SimpleQueue[Call | None] | None = None
 
     def each(self, work: Callable[[int, slice], Any], parts: Iterable[Lane]) -> None:
         """Call work(*part) for every part, in any order; the first exception is raised when all have ended."""
@@ -49,21 +51,54 @@ class Workers:
             for part in parts:
                 work(*part)
             return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads - 1, initializer=lambda: np.seterr(all="ignore"))
-        left = iter(parts)
-        others = [self._pool.submit(_drain, work, left) for _ in range(min(self.threads, len(parts)) - 1)]
+        call = Call(work, iter(parts), SimpleQueue())
+        calls, others = self._started(), min(self.threads, len(parts)) - 1
+        for _ in range(others):
+            calls.put(call)
         try:
-            _drain(work, left)
+            call.drain()
         finally:
-            failures = [failure for failure in (other.exception() for other in others) if failure is not None]
+            failures = [failure for failure in (call.ends.get() for _ in range(others)) if failure is not None]
         if failures:
             raise failures[0]
+
+    def _started(self) -> SimpleQueue[Call | None]:
+        """What the other threads, which end with this object, wait at for calls.
+
+        A pool of the standard library makes a future of each, and took twice as long to hand a lane over.
+        """
+        if self._calls is None:
+            calls: SimpleQueue[Call | None] = SimpleQueue()
+            self._calls = calls
+            for _ in range(self.threads - 1):
+                Thread(target=_serve, args=[calls], daemon=True).start()
+                weakref.finalize(self, calls.put, None)
+        return self._calls
 
     def __reduce__(self) -> Any:
         return Workers, ()
 
 
-def _drain(work: Callable[[int, slice], Any], left: Iterator[Lane]) -> None:
-    for part in left:
-        work(*part)
+class Call(NamedTuple):
+    """What is left of a call of `each`, and where every other thread says how its share ended."""
+
+    work: Callable[[int, slice], Any]
+    left: Iterator[Lane]
+    ends: SimpleQueue[BaseException | None]
+
+    def drain(self) -> None:
+        """Work on parts until none is left."""
+        for part in self.left:
+            self.work(*part)
+
+
+def _serve(calls: SimpleQueue[Call | None]) -> None:
+    np.seterr(all="ignore")
+    while (call := calls.get()) is not None:
+        ended: BaseException | None = None
+        try:
+            call.drain()
+        except BaseException as failure:
+            ended = failure
+        call.ends.put(ended)
+        del call, ended  # a thread that waits holds nothing

@@ -58,3 +58,15 @@ def test_workers_do_not_warn_about_floats() -> None:
 def test_a_copy_has_one_thread() -> None:
     workers = Workers(4)
     assert [w.threads for w in (copy.deepcopy(workers), pickle.loads(pickle.dumps(workers)))] == [1, 1]
+
+
+def test_threads_end_with_their_workers() -> None:
+    before = threading.active_count()
+    workers = Workers(3)
+    workers.each(lambda i, part: None, lanes(64, 10**6))
+    assert threading.active_count() == before + 2
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    del workers
+    for thread in others[-2:]:
+        thread.join(timeout=10)
+    assert threading.active_count() == before

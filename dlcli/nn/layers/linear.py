@@ -10,9 +10,16 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
 from dlcli.core.options import Count, example
+from dlcli.core.workers import GRAIN
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import inferred
+
+BAND = 64
+"""Columns of a lane, at least: a narrower product is slower."""
+
+TERMS = 32
+"""Terms of its sums that a product adds up while another layer works on one number."""
 
 
 @layers.register
@@ -44,18 +51,32 @@ class Linear(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
-        y = np.matmul(x, self.params["weight"].T, out=self.buffer("y", (len(x), self.out_features)))
+        y = self._product(x, self.params["weight"].T, self.buffer("y", (len(x), self.out_features)))
         if self.bias:
             y += self.params["bias"]
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        np.matmul(dy.T, self.x, out=self.grads["weight"])
+        self._product(self.x.T, dy, self.grads["weight"].T)
         if self.bias:
             np.add.reduce(dy, axis=0, out=self.grads["bias"])
         if not self.needs_input_grad:
             return None
-        return np.matmul(dy, self.params["weight"], out=self.buffer("dx", self.x.shape))
+        return self._product(dy, self.params["weight"], self.buffer("dx", self.x.shape))
+
+    def _product(self, a: Array, b: Array, out: Array) -> Array:
+        """a @ b, its columns cut into lanes: every sum is whole in one of them."""
+        columns = b.shape[1]
+        if a.size * columns < 2 * TERMS * GRAIN:
+            return np.matmul(a, b, out=out)  # a single lane, which a small network has no time to think about
+        bands = max(1, columns // BAND)
+
+        def work(lane: int, part: slice) -> None:
+            here = slice(columns * part.start // bands, columns * part.stop // bands)
+            np.matmul(a, b[:, here], out=out[:, here])
+
+        self.share(bands, a.size * columns // bands // TERMS, work)
+        return out
 
     def flops(self) -> int:
         return 2 * self.out_features * (self.in_features or 0)
