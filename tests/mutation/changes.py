@@ -49,13 +49,28 @@ ORDERED = {"subtract": (0, 1), "divide": (0, 1), "matmul": (0, 1), "where": (1, 
 FACTORS = (-1.0, 2.0, 0.5, 1.001)
 """What a gradient is multiplied by: sign, a factor 2 too many or missing, and an error of 0.1 %."""
 
-SIZES = {"buffer", "own", "reshape", "astype", "lanes", "blocks", "range", "room", "copy", "empty", "ones", "fill"}
+SIZES = {
+    "buffer",
+    "own",
+    "reshape",
+    "astype",
+    "lanes",
+    "blocks",
+    "range",
+    "room",
+    "copy",
+    "empty",
+    "ones",
+    "fill",
+    "share",
+}
 """Calls whose arguments are shapes and names, not numbers of a gradient."""
 
 
 def nodes(root: ast.AST) -> Iterator[ast.AST]:
     """All nodes below a root that numbers come from: no shapes, no places, no messages."""
-    yield root
+    if not of_size(root):
+        yield root
     match root:
         case ast.Raise() | ast.Constant() | ast.JoinedStr():
             return
@@ -63,6 +78,9 @@ def nodes(root: ast.AST) -> Iterator[ast.AST]:
             yield from nodes(value)
         case ast.Subscript(value):
             yield from nodes(value)
+        case ast.If(body=body, orelse=orelse) if of_size(root):
+            for inner in [*body, *orelse]:  # which of two ways is faster at that size is no matter of the gradient
+                yield from nodes(inner)
         case ast.FunctionDef(body=inside) | ast.With(body=inside) | ast.For(body=inside):
             iterated = [root.iter] if isinstance(root, ast.For) else []
             for inner in [*iterated, *inside]:
@@ -71,6 +89,11 @@ def nodes(root: ast.AST) -> Iterator[ast.AST]:
             for inner in ast.iter_child_nodes(root):
                 if isinstance(inner, (ast.stmt, ast.expr, ast.keyword, ast.comprehension)):
                     yield from nodes(inner)
+
+
+def of_size(node: ast.AST) -> bool:
+    """Whether a node is a choice by a constant in capitals, such as the least size that is cut into lanes."""
+    return isinstance(node, ast.If) and any(isinstance(n, ast.Name) and n.id.isupper() for n in ast.walk(node.test))
 
 
 def changed(node: ast.AST, function: str) -> Iterator[ast.AST | list[ast.stmt]]:

@@ -24,6 +24,9 @@ SEEDS = 20
 BATCH = 5
 """Samples: two lanes, one of two blocks and one of three."""
 
+SIZES = ("GRAIN", "BLOCK", "BAND", "TERMS")
+"""What modules call the least numbers or columns that are worked on at a time."""
+
 LEAST = 200
 """Mutants that have to be found."""
 
@@ -47,10 +50,10 @@ def cut_small() -> Iterator[None]:
     """Inside the block batches of `BATCH` are cut into lanes and blocks, as long ones are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "MOST", 2)
-        patch.setattr(workers, "GRAIN", 1)
         for name, module in list(sys.modules.items()):
-            if name.startswith("dlcli.nn.") and hasattr(module, "BLOCK"):
-                patch.setattr(module, "BLOCK", 1)
+            for size in SIZES if module is workers or name.startswith("dlcli.nn.") else ():
+                if hasattr(module, size):
+                    patch.setattr(module, size, 1)
         yield
 
 
