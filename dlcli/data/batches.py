@@ -13,6 +13,7 @@ from dlcli.core.arena import Array, Scratch
 from dlcli.core.errors import DataError
 from dlcli.core.rng import stream
 from dlcli.data.dataset import Samples
+from dlcli.data.npz import expect_scattered
 from dlcli.data.picked import Picked
 from dlcli.data.statistics import extremes, finite, moments
 
@@ -105,6 +106,8 @@ class Batches(Scratch):
         self.batch_size, self.seed, self.shuffle, self.augment = batch_size, seed, shuffle, augment
         n = len(samples.targets)
         whole = samples.inputs.whole if isinstance(samples.inputs, Picked) else samples.inputs
+        if shuffle or whole is not samples.inputs:
+            expect_scattered(whole)
         self.flat = whole.reshape(len(whole), math.prod(whole.shape[1:]))
         self.count = n // batch_size if drop_last else -(-n // batch_size)
         self.scratch = {}

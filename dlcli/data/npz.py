@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 import struct
 import tokenize
 import zipfile
@@ -11,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -97,6 +98,18 @@ def map_npy(path: Path) -> Array:
         if 0 in shape:
             return np.empty(shape, dtype)
         return np.asarray(np.memmap(path, dtype, "r", file.tell(), shape))
+
+
+def expect_scattered(array: Array) -> None:
+    """Tell the system that rows of a mapped array will be read in any order; nothing for an array in memory.
+
+    It would else read 1 MB and more around each row: for batches from a cold file of 8 GB, 3000 times as much.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
+        owner.madvise(mmap.MADV_RANDOM)
 
 
 @contextmanager

@@ -155,6 +155,17 @@ def test_the_fingerprint_of_a_huge_file_takes_samples(tmp_path: Path, monkeypatc
     assert fingerprint(path) != before
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells what the system was told")
+@pytest.mark.parametrize(("shuffle", "told"), [(True, True), (False, False)])
+def test_the_system_is_told_that_rows_are_read_in_any_order(tmp_path: Path, shuffle: bool, told: bool) -> None:
+    paths = saved(tmp_path, x_train=X, y_train=Y)
+    train = load(Npy(**paths)).train
+    Batches(train, Normalizer(np.zeros(()), np.ones(())), np.float32, 4, shuffle=shuffle)
+    maps = Path("/proc/self/smaps").read_text().partition(paths["x_train"])[2]
+    flags = next(line for line in maps.splitlines() if line.startswith("VmFlags"))
+    assert ("rr" in flags.split()) == told
+
+
 CHILD = """
 import resource, sys
 import numpy as np
