@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
@@ -19,7 +20,8 @@ GRAIN = 1 << 18
 Lane = tuple[int, slice]
 
 
-def lanes(rows: int, size: int) -> list[Lane]:
+@lru_cache(maxsize=1024)  # layers ask for the same cut at every step
+def lanes(rows: int, size: int) -> tuple[Lane, ...]:
     """A batch of `rows` samples, with `size` numbers each to work on, cut into numbered lanes of even length.
 
     The cut depends on the two numbers alone, and sums over lanes are added in the order of the lanes: so no bit of a
@@ -27,7 +29,7 @@ def lanes(rows: int, size: int) -> list[Lane]:
     """
     grains = rows * size // GRAIN
     count = max(1, min(MOST, rows, 1 << grains.bit_length() >> 1))  # a power of two, to go evenly into 2 or 4 threads
-    return [(i, slice(rows * i // count, rows * (i + 1) // count)) for i in range(count)]
+    return tuple((i, slice(rows * i // count, rows * (i + 1) // count)) for i in range(count))
 
 
 def blocks(rows: slice, step: int) -> Iterator[slice]:
@@ -44,9 +46,8 @@ class Workers:
         self.threads = threads
         self._calls: SimpleQueue[Call | None] | None = None
 
-    def each(self, work: Callable[[int, slice], Any], parts: Iterable[Lane]) -> None:
+    def each(self, work: Callable[[int, slice], Any], parts: Sequence[Lane]) -> None:
         """Call work(*part) for every part, in any order; the first exception is raised when all have ended."""
-        parts = list(parts)
         if self.threads == 1 or len(parts) == 1:
             for part in parts:
                 work(*part)

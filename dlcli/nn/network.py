@@ -143,8 +143,9 @@ class Network:
             if not np.can_cast(x.dtype, self.arena.dtype, "same_kind"):
                 raise ShapeError(f"network: got x of type {x.dtype}, expected numbers that fit {self.arena.dtype}")
             x = x.astype(self.arena.dtype)
-        if any(layer.draws is not self.draws for layer in self.layers):
-            raise ConfigError("network: another network was made of its layers since; make new layers for each")
+        for layer in self.layers:
+            if layer.draws is not self.draws:
+                raise ConfigError("network: another network was made of its layers since; make new layers for each")
         self._rows = len(x)
         return self.root.forward(x, training)
 

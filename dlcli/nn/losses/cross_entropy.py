@@ -45,10 +45,11 @@ class CrossEntropyLoss(WeightedLoss):
 
     def forward(self, y_pred: Array, y_true: Array) -> Any:
         logits, targets = self.labelled(y_pred, y_true)
-        self.places = np.arange(len(targets)), targets
+        rows, k = logits.shape
+        self.places = np.add(np.arange(0, rows * k, k), targets, out=self.buffer("places", (rows,), np.intp))
         self.total = self.divisor(self.count(targets))
         z = below_top(logits, out=self.buffer("z", logits.shape))
-        chosen = z[self.places]
+        chosen = z.reshape(-1)[self.places]
         plain = self.weight is None and not self.label_smoothing
         self.wanted = None if plain else self._wanted(z, targets)
         tilt = z @ self.wanted[1] if self.wanted else None
@@ -63,12 +64,12 @@ class CrossEntropyLoss(WeightedLoss):
         dz = self.buffer("dz", self.p.shape)
         if self.wanted is None:
             np.divide(self.p, self.total, out=dz)
-            dz[self.places] -= 1 / self.total
+            dz.reshape(-1)[self.places] -= 1 / self.total
             return dz
         own, rest, mass = self.wanted
         np.multiply(self.p, (mass / self.total)[:, None], out=dz)
         dz -= rest / self.total
-        dz[self.places] -= own / self.total
+        dz.reshape(-1)[self.places] -= own / self.total
         return dz
 
     def _wanted(self, z: Array, targets: Array) -> tuple[Array, Array, Array]:
