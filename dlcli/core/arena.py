@@ -40,6 +40,13 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     return shaped(room[start : start + size].view(dtype), shape)
 
 
+def laid(array: Array) -> Array:
+    """A copy that lies in memory as the arrays of a network do."""
+    copy = shaped(np.empty(array.size, array.dtype), array.shape)
+    np.copyto(copy, array)
+    return copy
+
+
 class Scratch:
     """Gives `buffer`: fresh arrays outside a network, arrays kept from step to step inside one."""
 

@@ -486,3 +486,44 @@ def test_a_gradient_below_the_round_off_of_the_loss_is_told() -> None:
 
     found = check_layer(Faint(), (5,), seed=0, prove=True)
     assert [(row.method, row.proof) for row in found] == [("complex", "found"), ("directional", "small")]
+
+
+def test_what_backward_leaves_in_a_buffer_is_found() -> None:
+    class Stale(ReLU):
+        def backward(self, dy: Array) -> Array:
+            dx = self.buffer("dx", dy.shape)
+            np.copyto(dx, dy, where=self.mask)  # and leaves the rest as it was
+            return dx
+
+    (row,) = check_layer(Stale(), (5,), seed=0)
+    assert (row.tensor, row.method) == ("input", "contract")
+    assert "not finite" in str(row.hint)
+
+
+def test_a_gradient_that_is_wrong_without_dx_is_found() -> None:
+    class Lazy(Linear):
+        def backward(self, dy: Array) -> Array | None:
+            dx = super().backward(dy)
+            if not self.needs_input_grad:
+                self.grads["weight"] *= 2
+            return dx
+
+    (row,) = check_layer(Lazy(5, 3), (5,), seed=0)
+    assert (row.tensor, row.hint) == ("weight", "without needs_input_grad backward gives another gradient")
+
+
+def test_images_lie_in_memory_as_in_a_network() -> None:
+    class Strided(Tanh):
+        """Right only where the channels do not lie innermost."""
+
+        def forward(self, x: Array, training: bool) -> Array:
+            self.wrong = 1.0 if x.flags.c_contiguous else 2.0
+            return x.copy()
+
+        def backward(self, dy: Array) -> Array:
+            return self.wrong * dy
+
+    assert not any(row.passed for row in check_layer(Strided(), (2, 3, 3), seed=0))
+    network = Network([Tanh(), Strided(), Flatten(), Linear(None, 10)], (2, 3, 3), seed=0)
+    report = check_network(network, CrossEntropyLoss(), *batch(0, (2, 3, 3)), seed=0)
+    assert failures(report.rows)[0] == ("1 Strided", "input")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.core.arena import Array
+from dlcli.core.arena import Array, laid
 from dlcli.core.errors import DlcliError, ShapeError
 from dlcli.nn.gradcheck.probe import BrokenError, Projection, call, calm, checked
 from dlcli.nn.gradcheck.report import Report, Row
@@ -37,7 +37,7 @@ def activations(network: Network, x: Array) -> dict[str, Array]:
         run = layer.forward
 
         def recorded(x: Array, training: bool) -> Array:
-            inputs[name] = x.copy()
+            inputs[name] = x.copy(order="K")  # as it lies in memory: layers may go by that
             try:
                 return checked(layer, run, x, training)
             except BrokenError as error:
@@ -80,7 +80,7 @@ def check_network(network: Network, loss: Loss, x: Any, y: Any, **settings: Any)
         guilty: dict[str, str] = {}
         for name, layer in reversed(named):  # what is inside first, so that a container can point to it
             label, other = f"{name} {type(layer).__name__}", real_only(layer) or others[name]
-            r = check.rng.normal(size=(len(x), *layer.out_shape))
+            r = laid(check.rng.normal(size=(len(x), *layer.out_shape)))
             subject = Subject(label, layer, other, Projection(), inputs[name], r, nested=False)
             blame = next((guilty[n] for n in reversed(guilty) if n.startswith(f"{name}.")), None)
             found[name] = check.rows(subject, blame)
@@ -97,25 +97,26 @@ def check_network(network: Network, loss: Loss, x: Any, y: Any, **settings: Any)
 def check_layer(layer: Layer, in_shape: Shape, *, label: str | None = None, **settings: Any) -> list[Row]:
     """A fresh layer alone, on normal inputs, its first values shaken so that no parameter stays at zero.
 
-    `settings` are the fields of `Settings`. In training mode, and in evaluation mode where that gives another output.
-    Raises ShapeError where the layer cannot take samples of `in_shape`.
+    Every other sample is four times as large, to come where clipped functions are flat. `settings` are the fields of
+    `Settings`. In training mode, and in evaluation mode where that gives another output. Raises ShapeError where the
+    layer cannot take samples of `in_shape`.
     """
     label = label or type(layer).__name__
-    check = Check(Settings(**settings))
+    chosen = Settings(**settings)
+    check = Check(chosen)
     with calm():
         try:
-            network: Network = call(
-                "setup", lambda: Network([layer], in_shape, dtype=np.float64, seed=check.settings.seed)
-            )
+            network: Network = call("setup", lambda: Network([layer], in_shape, dtype=np.float64, seed=chosen.seed))
             network.arena.values += 0.1 * check.rng.normal(size=network.arena.values.shape)
-            x = check.rng.normal(size=(check.settings.batch, *in_shape))
+            x = laid(check.rng.normal(size=(chosen.batch, *in_shape)))
+            x[1::2] *= 4
             real, twin = (copied.layers[0] for copied in twins(network))
             y = checked(layer, layer.forward, x, True).copy()
         except BrokenError as error:
             if isinstance(error.__cause__, DlcliError) and error.what == "setup":
                 raise error.__cause__ from None
             return [broken(label, error)]
-        r = check.rng.normal(size=y.shape)
+        r = laid(check.rng.normal(size=y.shape))
         return check.rows(Subject(label, real, real_only(real) or twin, Projection(), x, r))
 
 

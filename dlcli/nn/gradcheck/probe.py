@@ -97,7 +97,7 @@ class Probe:
     """What can be moved: the parameters and `input`."""
 
     def __post_init__(self) -> None:
-        self.x = np.ascontiguousarray(self.x)
+        self.x = np.array(self.x)
         self.tensors = {name: values for name, (values, _) in self.params.items()} | {"input": self.x}
         self.loss = copy.deepcopy(self.loss)
         self.loss.scratch = None
@@ -140,22 +140,42 @@ class Probe:
         """dL/dtensor of every tensor by backward; BrokenError where they are incomplete or differ at a second run."""
         first, second = self._backward(), self._backward()
         for name, gradient in first.items():
-            if not np.isfinite(gradient).all():
+            if not np.isfinite(gradient + second[name]).all():
                 where = "returns a dx" if name == "input" else f"leaves a gradient of {name}"
                 raise BrokenError(name, f"backward {where} that is not finite; set it (do not add to it)")
             if not np.array_equal(gradient, second[name]):
                 raise BrokenError(name, "a second run gives another gradient; draw random numbers from self.rng()")
+        if not self.layer.children():
+            self._without_dx(first)
         return first
 
-    def _backward(self) -> dict[str, Array]:
+    def _without_dx(self, expected: dict[str, Array]) -> None:
+        """BrokenError where a layer that may leave dx out, as the first one, gives other gradients."""
+        self.layer.needs_input_grad = False
+        try:
+            self._passed()
+        finally:
+            self.layer.needs_input_grad = True
+        for name, (_, gradient) in self.params.items():
+            if not np.allclose(gradient, expected[name], rtol=1e-9, atol=1e-12 * np.abs(expected[name]).max(initial=0)):
+                raise BrokenError(name, "without needs_input_grad backward gives another gradient")
+
+    def _passed(self) -> Any:
+        """dx after one pass forward and backward, before which what is left from earlier ones is spoilt."""
         for _, gradient in self.params.values():
             gradient.fill(np.nan)
+        for kept in (array for inner in self._inside for array in (inner.scratch or {}).values()):
+            if kept.dtype.kind in "fc":
+                kept.fill(np.nan)
         y = self.output()
         call("loss", self.loss.forward, y, self.target)
         dy = call("backward", self.loss.backward)
         if np.shape(dy) != y.shape:
             raise BrokenError("backward", f"backward of the loss gave shape {np.shape(dy)}, expected {y.shape}")
-        dx = call("backward", self.layer.backward, np.array(dy, self.x.dtype))
+        return call("backward", self.layer.backward, np.array(dy, self.x.dtype))
+
+    def _backward(self) -> dict[str, Array]:
+        dx = self._passed()
         if dx is None or np.shape(dx) != self.x.shape:
             got = "nothing" if dx is None else f"shape {np.shape(dx)}"
             raise BrokenError("input", f"backward gave {got}, expected dx of shape {self.x.shape}")
