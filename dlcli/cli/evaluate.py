@@ -132,5 +132,5 @@ def _worst(found: Evaluated, n: int) -> str:
     if inputs.ndim != 4 or inputs.shape[1] != 1:
         lines = "#{index} is {target}, taken for {predicted} ({probability:.0%})"
         return "\n".join(escape(lines.format(**row)) for row in rows)
-    drawn = [half_blocks(inputs[row["index"], 0], color=render.colored()) for row in rows]
+    drawn = [half_blocks(inputs[row["index"]][0], color=render.colored()) for row in rows]
     return side_by_side(drawn, ["#{index}: {target} as {predicted}".format(**row) for row in rows], render.width())
