@@ -46,7 +46,7 @@ class Workers:
         self.threads = threads
         self._calls: SimpleQueue[Call | None] | None = None
 
-    def each(self, work: Callable[[int, slice], Any], parts: Sequence[Lane]) -> None:
+    def each(self, work: Callable[[int, Any], Any], parts: Sequence[tuple[int, Any]]) -> None:
         """Call work(*part) for every part, in any order; the first exception is raised when all have ended."""
         if self.threads == 1 or len(parts) == 1:
             for part in parts:
@@ -83,8 +83,8 @@ class Workers:
 class Call(NamedTuple):
     """What is left of a call of `each`, and where every other thread says how its share ended."""
 
-    work: Callable[[int, slice], Any]
-    left: Iterator[Lane]
+    work: Callable[[int, Any], Any]
+    left: Iterator[tuple[int, Any]]
     ends: SimpleQueue[BaseException | None]
 
     def drain(self) -> None:

@@ -117,6 +117,7 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
     """The objects that train `config` on `splits`, which the config doctor has found to fit."""
     network, loss, metrics = build_network(config, splits.info), config.loss.build(), build_metrics(config)
     normalizer = Normalizer.fit(config.data.normalize, splits.train.inputs, splits.info.image)
+    network.use(Workers(threads))
     data, train = config.data, config.train
     batches = Batches(
         splits.train,
@@ -144,7 +145,6 @@ def assemble(config: Config, splits: Splits, threads: int) -> Experiment:
         ),
         ema=Ema(network, train.ema.decay, train.ema.warmup) if train.ema is not None else None,
     )
-    network.use(Workers(threads))
     if splits.val is not None:
         evaluated = trainer.ema.averaged if trainer.ema is not None else network
         evaluator = Evaluator(evaluated, loss, metrics, splits.val, normalizer, threads)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from dlcli.core.arena import Arena, Array, Views, aligned, write
+from dlcli.core.arena import Arena, Array, Segment, Views, aligned, write
 from dlcli.core.component import Checked
 from dlcli.core.errors import ConfigError, quote
 from dlcli.core.options import Decay, Example, NonNegative, Positive
 from dlcli.core.registry import Registry
+from dlcli.core.workers import Workers, lanes
 
 optimizers: Registry[Optimizer] = Registry("optimizer", "optimizers")
 
@@ -55,9 +56,9 @@ class Optimizer(metaclass=Checked):
     """Changes the parameters w by their gradients g.
 
     A subclass names its vectors in `slots` and writes `update`, which gets flat stretches of the vectors, each with
-    many parameters, or one parameter at a time in its shape where the subclass is not `elementwise`. Weight decay
-    reaches parameters with two axes or more (not biases, not norms); PyTorch decays everything. `t` counts the steps,
-    from 1 within the first.
+    many parameters and maybe on several threads at once, or one parameter at a time in its shape where the subclass is
+    not `elementwise`. Weight decay reaches parameters with two axes or more (not biases, not norms); PyTorch decays
+    everything. `t` counts the steps, from 1 within the first.
     """
 
     examples: ClassVar[tuple[Example, ...]] = ()
@@ -70,6 +71,8 @@ class Optimizer(metaclass=Checked):
     t: int = field(default=0, init=False, repr=False)
     arena: Arena | None = field(default=None, init=False, repr=False)
     """The vectors that it works on; None before `bind`."""
+    workers: Workers = field(default_factory=Workers, init=False, repr=False)
+    """The threads that share the lanes of a step."""
 
     def bind(self, arena: Arena) -> None:
         """Work on the vectors of `arena`, which is a network's `network.arena`; the slots are zeros at first."""
@@ -79,47 +82,46 @@ class Optimizer(metaclass=Checked):
             )
         self.t, self.arena = 0, arena
         self.vectors = {slot: aligned((arena.trainable,), arena.dtype) for slot in self.slots}
-        self.parts = self._cut(arena)
+        self.lanes = self._cut(arena)
 
-    def _cut(self, arena: Arena) -> list[Part]:
-        """Every segment, or every trained parameter, with its share of the slots."""
+    def _cut(self, arena: Arena) -> list[list[Part]]:
+        """The segments by lanes, cut where a lane ends, or all trained parameters, with their shares of the slots."""
         if not self.elementwise:
             scratch = arena.views(aligned((arena.trainable,), arena.dtype))
             slots = {slot: arena.views(vector) for slot, vector in self.vectors.items()}
             return [
-                Part(
-                    arena.params[p.name],
-                    arena.gradients[p.name],
-                    Views({slot: views[p.name] for slot, views in slots.items()}),
-                    scratch[p.name],
-                    p.lr_mult,
-                    p.decay,
-                )
-                for p in arena.parameters
-                if p.trainable
+                [
+                    Part(
+                        arena.params[p.name],
+                        arena.gradients[p.name],
+                        Views({slot: views[p.name] for slot, views in slots.items()}),
+                        scratch[p.name],
+                        p.lr_mult,
+                        p.decay,
+                    )
+                    for p in arena.parameters
+                    if p.trainable
+                ]
             ]
-        # Whole segments: in blocks of 16 to 64 k numbers the slots would stay in a core's own cache, which was measured
-        # to save less than the calls on every block cost.
-        room = aligned((max((s.stop - s.start for s in arena.segments), default=0),), arena.dtype)
-        return [
-            Part(
-                arena.values[s.start : s.stop],
-                arena.grads[s.start : s.stop],
-                Views({slot: vector[s.start : s.stop] for slot, vector in self.vectors.items()}),
-                room[: s.stop - s.start],
-                s.lr_mult,
-                s.decay,
-            )
-            for s in arena.segments
-        ]
+        # No finer than lanes: in blocks of 16 to 64 k numbers the slots would stay in a core's own cache, which was
+        # measured to save less than the calls on every block cost.
+        room = aligned((arena.trainable,), arena.dtype)
+
+        def part(s: Segment, lane: slice) -> Part:
+            here = slice(max(s.start, lane.start), min(s.stop, lane.stop))
+            slots = Views({slot: vector[here] for slot, vector in self.vectors.items()})
+            return Part(arena.values[here], arena.grads[here], slots, room[here], s.lr_mult, s.decay)
+
+        cut = [lane for _, lane in lanes(arena.trainable, 1)]
+        return [[part(s, lane) for s in arena.segments if s.start < lane.stop and lane.start < s.stop] for lane in cut]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "parts"}
+        return {name: value for name, value in vars(self).items() if name != "lanes"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self.arena is not None:
-            self.parts = self._cut(self.arena)  # so that a copy works on the vectors of its own arena
+            self.lanes = self._cut(self.arena)  # so that a copy works on the vectors of its own arena
 
     def step(self, lr: float | None = None) -> None:
         """One step with the learning rate `lr`, by default the option, on every trained parameter.
@@ -129,8 +131,12 @@ class Optimizer(metaclass=Checked):
         lr = self.lr if lr is None else lr
         self._bound()
         self.t += 1
-        for part in self.parts:
-            self.update(part, lr * part.lr_mult)
+
+        def work(lane: int, parts: Sequence[Part]) -> None:
+            for part in parts:
+                self.update(part, lr * part.lr_mult)
+
+        self.workers.each(work, list(enumerate(self.lanes)))
 
     def update(self, part: Part, lr: float) -> None:
         """Change `part.w` and the slots; `part.g` may be overwritten.
@@ -147,6 +153,11 @@ class Optimizer(metaclass=Checked):
         zeros before the first step, and takes new arrays; `decay` is the parameter's factor on the weight decay.
         """
         raise NotImplementedError
+
+    @property
+    def parts(self) -> list[Part]:
+        """All that `update` is called with in a step."""
+        return [part for lane in self.lanes for part in lane]
 
     def arrays(self) -> dict[str, Array]:
         """The slots as named views in the shapes of their parameters: `momentum_buffer.0.weight`."""

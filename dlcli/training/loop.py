@@ -119,6 +119,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.optimizer.bind(self.network.arena)
+        self.optimizer.workers = self.network.workers
         self.loss.scratch, self.loss.dtype = {}, self.network.dtype
         alpha = self.plan.mixup
         self.mixup = MixUp(self.loss, alpha, self.network.seed) if alpha is not None else None

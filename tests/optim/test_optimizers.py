@@ -14,6 +14,7 @@ from registered import names, of, rows
 
 from dlcli.core.arena import Arena, Parameter
 from dlcli.core.errors import ConfigError
+from dlcli.core.workers import Workers
 from dlcli.optim.optimizer import Optimizer, optimizers
 from dlcli.optim.sgd import SGD
 
@@ -281,6 +282,18 @@ class Natural(Optimizer):
         part.g *= 0
         part.w += part.slots["velocity"]
         part.w = part.w * 1.0
+
+
+@each_optimizer
+@pytest.mark.parametrize("threads", [1, 3])
+def test_lanes_change_no_bit(name: str, example: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trained(of("optimizers", name, example), 4)
+    cut = [slice(0, 10), slice(10, 11), slice(11, 60), slice(60, whole.trainable)]
+    monkeypatch.setattr("dlcli.optim.optimizer.lanes", lambda rows, size: list(enumerate(cut)))
+    optimizer = of("optimizers", name, example)
+    optimizer.workers = Workers(threads)
+    np.testing.assert_array_equal(trained(optimizer, 4).values, whole.values)
+    assert len(optimizer.lanes) == (len(cut) if optimizer.elementwise else 1)
 
 
 def test_assignments_in_update_write_through() -> None:
