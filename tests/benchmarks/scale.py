@@ -1,9 +1,9 @@
 """`python -m tests.benchmarks.scale`: how a step and an epoch grow with samples, batch, width and depth, and with time.
 
-Each point is the lower quartile of steps of dlcli's own training loop on one thread, gathering included, in the best of
-three rounds over all sizes, so that a busy neighbour does not count. A line cost = fixed + slope * size is fitted to
-each series, its points weighted alike. Over 1,000 epochs of a network for xor nothing may grow: the time of a step, and
-the memory of the process.
+Each point is the lower quartile of the CPU time of steps of dlcli's own training loop on one thread, gathering
+included, in the best of three rounds over all sizes, so that a busy neighbour counts little. A line cost = fixed +
+slope * size is fitted to each series, its points weighted alike. Over 1,000 epochs of a network for xor nothing may
+grow: the time of a step, and the memory of the process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,10 +72,10 @@ def step_seconds(made: Trainer, steps: int) -> float:
     """The lower quartile of `steps` steps, after as many to warm up as a tenth."""
     run, took = made.run(), []
     for i in range(steps + max(3, steps // 10)):
-        began = perf_counter()
+        began = thread_time()
         done = next(run)
         if isinstance(done, StepDone) and i >= max(3, steps // 10):
-            took.append(perf_counter() - began)
+            took.append(thread_time() - began)
     return float(np.quantile(took, 0.25))
 
 
@@ -88,9 +88,9 @@ def epoch_seconds(made: Trainer) -> float:
     count, run = len(made.batches), made.run()
     took = []
     for _ in range(min(count, 1001)):
-        began = perf_counter()
+        began = thread_time()
         next(run)
-        took.append(perf_counter() - began)
+        took.append(thread_time() - began)
     return took[0] + (count - 1) * float(np.quantile(took[1:] or took, 0.25))
 
 
@@ -138,10 +138,10 @@ def growth(epochs: int) -> list[tuple[float, int]]:
     took: list[float] = []
     run = made.run()
     while True:
-        began = perf_counter()
+        began = thread_time()
         done = next(run, None)
         if isinstance(done, StepDone):
-            took.append(perf_counter() - began)
+            took.append(thread_time() - began)
         elif done is None:
             return found
         elif done.epoch % (epochs // 10) == 0:
@@ -211,7 +211,8 @@ def svg(found: Sequence[Series]) -> str:
         parts.append(f'<text x="{gap + 90 * i}" y="{height + 60}" fill="{colour}">{dtype}</text>')
     size = f'width="{gap + 4 * (width + gap)}" height="{height + 70}"'
     style = 'font-family="sans-serif" font-size="11"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n' + "\n".join(parts) + "\n</svg>\n"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n<rect width="100%" height="100%" fill="white"/>'
+    return "\n".join([head, *parts, "</svg>\n"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
