@@ -162,6 +162,8 @@ INIT_TWINS = {
 
 @pytest.mark.parametrize(("name", "example"), rows("initializers"))
 def test_initializers(torch: ModuleType, name: str, example: Any) -> None:
+    if isinstance(example.options.get("value"), list):
+        pytest.skip("torch.nn.init.constant_ takes one number")
     shape = (400, 300)
     ours = build("initializers", name, example.options).draw(shape, *fans(shape), stream(0, "init", 0))
     torch.manual_seed(0)
