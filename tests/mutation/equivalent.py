@@ -41,7 +41,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "Winograd.forward: np.copyto(y, pixels[:y.shape[1], :y.shape[2]].transpose(2, 0, 1, 3)) -> pass",
         "Winograd.forward: np.matmul(a.T, lines.transpose(0, 2, 1, 3),"
         " out=pixels.reshape(len(pixels), self.u, STEP, -1)) -> pass",
-        "Flatten.forward: np.copyto(x_rows, x) -> pass",
+        "Flatten.forward: self._copy(x_rows, x) -> pass",
         "keep_largest: np.copyto(out, top) -> pass",
     ),
     "changes the running statistics alone": ("BatchNorm.forward: self._track(self.mean, var) -> pass",),
@@ -58,7 +58,15 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "keep_largest: np.copyto(out, np.where(wins[:, j], part, top)) -> pass",
         "keep_largest: np.where(wins[:, j], part, top) -> np.where(wins[:, j], top, part)",
     ),
-    "another way to the same gradient": ("Conv2d.backward: dx is None -> dx is not None",),
+    "cuts the same work into other lanes": (
+        "Conv2d._size: patches.size + math.prod(self.out_shape) -> patches.size - math.prod(self.out_shape)",
+        "Conv2d._size: patches.size + math.prod(self.out_shape) -> patches.size",
+        "Conv2d._size: patches.size + math.prod(self.out_shape) -> math.prod(self.out_shape)",
+        "Linear._product: max(1, columns // BAND) -> max(2, columns // BAND)",
+    ),
+    "works on columns again that another lane gives, to the same numbers": (
+        "Linear._product: columns * part.start -> part.start",
+    ),
     "matters for one value that is never drawn: p or a probability of 1, a random 0, all weights 0": (
         "Dropout.forward: LEVELS - 1 -> LEVELS + 1",
         "Dropout.forward: LEVELS - 1 -> LEVELS",

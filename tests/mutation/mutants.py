@@ -16,7 +16,6 @@ from changes import changed, nodes, put
 from gradient_code import Code, gradient_code, tree
 from registered import names
 
-from dlcli.core.arena import Array
 from dlcli.core.registry import Registry
 
 KINDS = ("layers", "losses")
@@ -52,7 +51,7 @@ class Mutant:
 def mutated(component: Any, mutant: Mutant | None) -> Any:
     """The layer or loss with a wrong gradient: `forward` is sound, what it keeps and `backward` are the mutant's.
 
-    Its buffers hold NaN, as their content is arbitrary. Without a mutant it is sound.
+    Without a mutant it is sound.
     """
     cls: Any = type(component)
 
@@ -63,23 +62,14 @@ def mutated(component: Any, mutant: Mutant | None) -> Any:
     def backward(self: Any, *dy: Any) -> Any:
         with mutant.in_force() if mutant else nullcontext():
             if mutant is None or mutant.kept:
-                for room in (self.scratch or {}).values():
-                    emptied(room)
+                for room in (self.scratch or {}).values():  # else the sound forward would have filled it
+                    room.fill(np.nan if room.dtype.kind in "fc" else 1)
                 cls.forward(self, *self.given)
             return cls.backward(self, *dy)
 
-    def buffer(self: Any, *given: Any) -> Any:
-        return emptied(cls.buffer(self, *given))
-
-    component.__class__ = type(cls.__name__, (cls,), {"buffer": buffer})
+    component.__class__ = type(cls.__name__, (cls,), {})
     component.__class__.forward, component.__class__.backward = forward, backward  # without a contract of their own
     return component
-
-
-def emptied(room: Array) -> Array:
-    """An array with nothing of use in it."""
-    room.fill(np.nan if room.dtype.kind in "fc" else 1)
-    return room
 
 
 @cache

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from pieces import in_pieces
 from registered import of, rows
 
-from dlcli.core import workers
 from dlcli.core.workers import Workers
 from dlcli.nn.network import Network
 
@@ -28,14 +27,10 @@ def passes(name: str, example: Any, threads: int) -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "example"), rows("layers"))
-def test_pieces_change_nothing(name: str, example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_change_nothing(name: str, example: Any) -> None:
     whole = passes(name, example, 1)
-    for module in [module for at, module in sys.modules.items() if at.startswith("dlcli.nn.")]:
-        if hasattr(module, "BLOCK"):
-            monkeypatch.setattr(module, "BLOCK", 1)
-    monkeypatch.setattr(workers, "GRAIN", 1)
-    monkeypatch.setattr(workers, "MOST", 4)
-    one, *others = (passes(name, example, threads) for threads in (1, 2, 4))
+    with in_pieces(4):
+        one, *others = (passes(name, example, threads) for threads in (1, 2, 4))
     for got, wanted in zip(one, whole, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-12)
     for other in others:
