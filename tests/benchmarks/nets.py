@@ -18,10 +18,10 @@ POOL: Layer = {"MaxPool2d": {"kernel_size": 2}}
 
 
 class Goal(NamedTuple):
-    """The most that dlcli's time may be of a peer's, with each choice of the BLAS's kernels; None for no goal."""
+    """The most that dlcli's time may be of a peer's: with OpenBLAS's Haswell kernels, and with better ones."""
 
-    haswell: float | None
-    own: float | None
+    haswell: float
+    better: float | None
 
 
 @dataclass(frozen=True)

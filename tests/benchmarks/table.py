@@ -17,7 +17,7 @@ def rows(contest: Contest) -> list[dict[str, Any]]:
     goals: dict[str, float] = {}
     for start, goal in net.goals.items():
         named = [name for name in medians if name.startswith(start)]
-        limit = getattr(goal, contest.kernels)
+        limit = goal.haswell if "Haswell" in contest.blas else goal.better
         if named and limit is not None:
             goals[min(named, key=medians.__getitem__)] = limit
     found = []
