@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 H = 1e-5
 """The default of `--step`, as in `dlcli.nn.gradcheck.settings`, which is loaded when it is needed."""
 
+SMALLEST, LARGEST = 1e-8, 0.1
+"""The steps with which differences still tell a wrong gradient from a right one."""
+
 
 def gradcheck(
     target: Annotated[
@@ -80,9 +83,10 @@ def gradcheck(
     for flag, given in (("--set", set_), ("--burn-in", burn_in)):
         if given and (alone or (code and target is None)):
             raise UsageError(f"{flag} goes with a CONFIG")
-    for flag, number in (("--threshold", threshold), ("--step", step)):
-        if number is not None and not 0 < number < 1:
-            raise UsageError(f"{flag}: got {number:g}, expected a number above 0 and below 1")
+    if threshold is not None and not 0 < threshold < 1:
+        raise UsageError(f"--threshold: got {threshold:g}, expected a number above 0 and below 1")
+    if not SMALLEST <= step <= LARGEST:
+        raise UsageError(f"--step: got {step:g}, expected {SMALLEST:g} to {LARGEST:g}: smaller ones drown in round-off")
     settings: dict[str, Any] = {"seed": seed, "batch": batch, "step": step, "full": full, "only_complex": complex_}
     settings |= {"prove": prove} | ({} if threshold is None else {"threshold": threshold})
     what = {"layer": layer, "loss": loss, "shape": input_, "all_": all_, "optimizers": optimizers}

@@ -21,24 +21,32 @@ METHODS = {"complex": "complex step", "directional": "differences", "textbook": 
 
 def text(report: Report) -> str:
     """The table, with the methods side by side, and what it comes to."""
-    lines: dict[tuple[object, ...], list[Row]] = {}
-    for row in report.rows:
-        lines.setdefault((row.layer, row.tensor, row.mode, row.after), []).append(row)
-    columns = _columns(report.rows)
-    body = [[show(rows) for _, _, show in columns] for rows in lines.values()]
-    shown = table([title for title, _, _ in columns], body, align="".join(side for _, side, _ in columns))
-    return f"{shown}\n\n{_sum(report)}"
+    shown = [row for row in report.rows if row.method != "trained"]
+    columns = _columns(shown)
+    body = [[show(rows) for _, _, show in columns] for rows in _lines(shown)]
+    drawn = table([title for title, _, _ in columns], body, align="".join(side for _, side, _ in columns))
+    return f"{drawn}\n\n{_sum(report)}"
 
 
 def failures(report: Report) -> list[str]:
     """What is wrong, a line for each tensor by the more exact method; consequences of other failures last."""
     if report.rows and all(row.skipped for row in report.rows):
         return [f"gradcheck: nothing was compared: {report.rows[0].layer}: {report.rows[0].hint}"]
-    failed: dict[tuple[object, ...], Row] = {}
-    for row in report.rows:
-        if not row.passed:
-            failed.setdefault((row.layer, row.tensor, row.mode, row.after), row)
-    return [_failure(row) for row in sorted(failed.values(), key=lambda row: row.blame is not None)]
+    failed = [line[0] for line in _lines(row for row in report.rows if not row.passed)]
+    return [_failure(row) for row in sorted(failed, key=lambda row: row.blame is not None)]
+
+
+def _lines(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows of each tensor, one for each method, which make one line."""
+    lines: list[list[Row]] = []
+    latest: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        key = (row.layer, row.tensor, row.mode, row.after)
+        if key not in latest or any(row.method == other.method for other in latest[key]):
+            latest[key] = []
+            lines.append(latest[key])
+        latest[key].append(row)
+    return lines
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
@@ -70,16 +78,20 @@ def _error(method: str, line: Sequence[Row]) -> str:
 
 
 def _sum(report: Report) -> str:
-    rows = [row for row in report.rows if not row.skipped]
-    failed = sum(not row.passed for row in rows)
-    verdict = f"{failed} of {len(rows)} FAILED" if failed else f"all {len(rows)} passed"
+    rows = [row for row in report.rows if not row.skipped and row.method != "trained"]
+    grouped = _lines(rows)
+    failed = sum(not all(row.passed for row in line) for line in grouped)
+    verdict = f"{failed} of {len(grouped)} FAILED" if failed else f"all {len(grouped)} passed"
     parts = [_method(method, words, rows) for method, words in METHODS.items()]
     lines = [f"{verdict}: {'; '.join(filter(None, parts))}" if any(parts) else verdict]
+    for row in (row for row in report.rows if row.method == "trained"):
+        after = f", after {row.after} steps" if row.after else ""
+        lines.append(f"{row.layer}{after}: off by {row.error:.1e}, held to {row.threshold:g}")
     lines += [f"skipped {row.layer}: {row.hint}" for row in report.rows if row.skipped]
-    proofs = [row.proof for row in rows if row.proof]
-    if proofs:
-        planted = [proof for proof in proofs if proof in ("found", "missed")]
-        lines.append(f"errors of 0.1 % planted in {len(planted)} gradients: {planted.count('found')} found")
+    planted = [row.proof for row in rows if row.proof in ("found", "missed")]
+    if planted:
+        lines.append(f"errors of 0.1 % planted for {len(planted)} of these: {planted.count('found')} found")
+    if any(row.proof for row in rows):
         for proof, why in (("zero", "they are zero"), ("small", "round-off hides it")):
             names = _names(row for row in rows if row.proof == proof)
             if names:
@@ -107,14 +119,15 @@ def _names(rows: Iterable[Row], most: int = 6) -> str:
 def _failure(row: Row) -> str:
     """What is wrong with one gradient, or with the layer itself, in one line."""
     start = f"{row.where}: gradcheck" if row.where else "gradcheck"
+    tensor = row.tensor if row.mode == "training" else f"{row.tensor} in evaluation"
     if row.method == "contract":
         return f"{start}: {row.layer}: {row.hint or row.tensor}"
     if row.proof == "missed":
-        return f"{start}: {row.layer}: {row.tensor}: {row.hint}"
-    parts = [f"{start}: {row.layer}: {row.tensor}: relative error {row.error:.1e}, expected <= {row.threshold:g}"]
+        return f"{start}: {row.layer}: {tensor}: {row.hint}"
+    parts = [f"{start}: {row.layer}: {tensor}: relative error {row.error:.1e}, expected <= {row.threshold:g}"]
     if row.worst is not None and row.analytic is not None and row.numeric is not None:
         index = ", ".join(map(str, row.worst))
-        ratio = f", ratio {row.ratio:.6g}" if row.ratio is not None else ""
+        ratio = f", ratio {row.ratio:.6g}" if row.ratio else ""
         mine, other = ("step", "textbook") if row.method == "textbook" else ("analytic", "numeric")
         parts.append(f"worst at [{index}]: {mine} {row.analytic:.6g}, {other} {row.numeric:.6g}{ratio}")
     if row.hint:

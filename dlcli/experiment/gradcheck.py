@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,13 +18,17 @@ from dlcli.core.registry import Entry, Registry
 from dlcli.data.dataset import DataInfo
 from dlcli.experiment.assemble import build_network
 from dlcli.experiment.data import require_shape, sample_batch
-from dlcli.nn.gradcheck import Report, Row, Settings, check_layer, check_loss, check_network
+from dlcli.nn.gradcheck import Report, Row, Settings, check_as_trained, check_layer, check_loss, check_network
+from dlcli.nn.gradcheck.as_trained import samples
 from dlcli.nn.layer import Layer, layers
 from dlcli.nn.loss import Loss, losses
 from dlcli.nn.network import Network, walk
 
 MAX_AXES = 32
 """More axes than a sample has ever had, and fewer than NumPy's own limit."""
+
+MOST = 1 << 24
+"""Numbers in the batch that a layer or loss is checked on, of which the check holds dozens of copies."""
 
 SHAPE = (5,)
 """The sample on which a component without examples of its own is checked."""
@@ -36,19 +41,31 @@ def of_config(config: Config, info: DataInfo, burn_in: int = 0, **settings: Any)
     """
     require_shape(config, info)
     network = build_network(config, info)
-    x, y = sample_batch(config, info, network.out_shape[0], Settings(**settings).batch)
-    report = check_network(network, config.loss.build(), x, y, **settings)
+    rows = _of_network(config, info, network, settings)
     if burn_in:
         burn(config, info, network, burn_in)
-        later = check_network(network, config.loss.build(), x, y, **settings).rows
-        report.rows += [replace(row, after=burn_in) for row in later]
+        rows += [replace(row, after=burn_in) for row in _of_network(config, info, network, settings)]
     places = {f"{name} {type(layer).__name__}": name for name, layer in walk(network.root)}
-    for row in report.rows:
+    for row in rows:
         if row.layer in places:
             row.where = _where(config, places[row.layer])
+        elif row.method == "trained" and "." in row.tensor:
+            row.where = _where(config, row.tensor.rpartition(".")[0])
         elif row.layer == type(config.loss.build()).__name__:
             row.where = config.document.where(config.loss.path)
-    return report
+    return _report(rows, settings)
+
+
+def _of_network(config: Config, info: DataInfo, network: Network, settings: dict[str, Any]) -> list[Row]:
+    """Layer by layer and end to end on few samples; and as training runs it, on a batch of its size."""
+    loss, outputs = config.loss.build(), network.out_shape[0]
+    rows = check_network(
+        network, loss, *sample_batch(config, info, outputs, Settings(**settings).batch), **settings
+    ).rows
+    if not all(row.passed for row in rows):  # which names the layer better
+        return rows
+    whole = sample_batch(config, info, outputs, samples(network, config.data.batch_size))
+    return rows + check_as_trained(network, loss, *whole, **settings)
 
 
 def burn(config: Config, info: DataInfo, network: Network, steps: int) -> None:
@@ -85,10 +102,14 @@ def _of_one(registry: Registry[Any], text: str, flag: str, shape: str | None, se
     made = component_from_text(registry.plural, text, flag)
     examples: Sequence[Example] = getattr(made.cls, "examples", ())
     sample = _shape(shape) if shape is not None else examples[0].shape if examples else SHAPE
+    batch = Settings(**settings).batch
+    if batch * math.prod(sample) > MOST:
+        got = f"--input: got {batch} samples of {math.prod(sample):,} numbers"
+        raise UsageError(f"{got}, expected at most {MOST:,} in all; give a smaller shape")
     try:
         return _report(_rows(registry, made.build(), sample, settings), settings)
     except ShapeError as error:
-        raise ConfigError(f"{flag} {quote(text)}: {error}; give --input") from None
+        raise ConfigError(f"{flag} {quote(text)}: {error}; give another --input or --batch") from None
 
 
 def of_registered(origins: Sequence[str] = (), **settings: Any) -> Report:
@@ -104,8 +125,8 @@ def of_registered(origins: Sequence[str] = (), **settings: Any) -> Report:
                 rows += _check(registry, entry, example, settings)
     if origins and not chosen:
         raise ConfigError(
-            f"{', '.join(origins)}: registers no layer and no loss; put @dlcli.layers.register above the class, or give "
-            "--optimizers to check those"
+            f"{', '.join(origins)}: registers no layer and no loss; put @dlcli.layers.register above the class, or "
+            "give --optimizers to check those"
         )
     return _report(rows, settings)
 

@@ -31,7 +31,8 @@ class PlainLayer(Layer):
         return np.asarray(y)
 
     def backward(self, dy: Array) -> Array | None:
-        return np.asarray(self.inner.backward(dy))
+        dx = self.inner.backward(dy)
+        return None if dx is None else np.asarray(dx)
 
 
 class PlainLoss(Loss):

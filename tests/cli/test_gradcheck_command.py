@@ -21,9 +21,14 @@ def test_every_shipped_config_passes_without_data_and_planted_errors_are_found(c
     assert list(found) == ["passed", "threshold", "rows"]
     assert found["passed"] is True
     assert found["threshold"] == 1e-5
-    assert {row["method"] for row in found["rows"]} == {"complex", "directional"}
+    assert {row["method"] for row in found["rows"]} == {"complex", "directional", "trained"}
+    exact, cast = (row for row in found["rows"] if row["method"] == "trained")
+    assert exact["error"] < COMPLEX
+    assert cast["error"] < 0.05
     for row in found["rows"]:
         assert list(row)[:4] == ["layer", "tensor", "error", "verdict"]
+        if row["method"] == "trained":
+            continue
         assert row["error"] <= (COMPLEX if row["method"] == "complex" else DIRECTIONAL)
         assert row["verdict"] in ("excellent", "good")
         assert row["proof"] == "found"
@@ -37,7 +42,7 @@ def test_the_table_and_its_sum(cli: Cli) -> None:
     shown = cli("gradcheck", "xor.yaml").out
     assert shown.splitlines()[0].split() == ["layer", "tensor", "mode", "complex", "step", "differences", "verdict"]
     rows = shown.split("\n\n")[0].splitlines()[1:]
-    assert shown.splitlines()[-1].startswith(f"all {2 * len(rows)} passed: {len(rows)} by complex step (largest ")
+    assert shown.split("\n\n")[1].startswith(f"all {len(rows)} passed: {len(rows)} by complex step (largest ")
 
 
 def test_without_a_run_all_that_is_registered_is_checked(cli: Cli) -> None:
@@ -61,7 +66,8 @@ def test_rows_tell_where_their_layer_stands_in_the_config(cli: Cli) -> None:
     lines = (cli.folder / "digits.yaml").read_text().splitlines()
     rows = cli("gradcheck", "digits.yaml", "--json").json["rows"]
     places = {row["layer"]: row["where"] for row in rows}
-    assert places.pop("end to end") is None
+    for whole in ("end to end", "as trained, 32 samples", "as trained, 32 samples in float32"):
+        assert places.pop(whole) is None
     for layer, where in places.items():
         line = int(where.removeprefix("digits.yaml:").split(":")[0])
         assert layer.split()[-1] in lines[line - 1]
@@ -110,15 +116,17 @@ def test_what_does_not_take_complex_numbers_is_skipped_with_the_reason(cli: Cli)
     why = "Off does not set complex_step = True: forward may not be analytic"
     assert f"skipped 2 Off: {why}" in ended.out
     assert f"skipped end to end: {why}" in ended.out
+    assert "as trained, 32 samples in float32: off by " in ended.out
     assert "1 Linear" in ended.out
     alone = cli("gradcheck", "--complex", "--code", "off.py", code=10)
     assert alone.lines == [f"error: gradcheck: nothing was compared: Off: {why}"]
 
 
 def test_gradients_that_are_zero_are_listed_as_not_provable(cli: Cli) -> None:
-    cli.shipped("xor", ("- Linear: {out_features: 8}", "- Linear: {out_features: 8, init: zeros}"))
+    dead = "- Linear: {out_features: 8, init: {weight: xavier_uniform, bias: {constant: {value: -100}}}}"
+    cli.shipped("xor", ("- Linear: {out_features: 8}", dead), ("- Tanh", "- ReLU"))
     shown = cli("gradcheck", "xor.yaml", "--prove").out
-    assert "not provable, because they are zero: 0 Linear input" in shown
+    assert "not provable, because they are zero: 1 ReLU input, 2 Linear weight, end to end 0.weight" in shown
 
 
 def test_every_entry(cli: Cli) -> None:
@@ -136,7 +144,7 @@ def test_once_more_after_some_training(cli: Cli) -> None:
     assert len(fresh) == len(later) == len(rows) / 2
     assert fresh == cli("gradcheck", "digits.yaml", "--json").json["rows"]
     shown = cli("gradcheck", "digits.yaml", "--burn-in", "20").out
-    assert shown.count("training +20") == len(later) / 2
+    assert shown.count("training +20") == (len(later) - 2) / 2  # by two methods each, but for the two whole batches
 
 
 def test_a_burn_in_that_diverges_is_told(cli: Cli) -> None:
@@ -214,7 +222,7 @@ WRONG = {
     ("--loss", "MSELoss", "--input", "0"): (2, "--input: got '0'"),
     ("--all", "--input", "3"): (2, "--input goes with --layer or --loss"),
     ("--all", "--batch", "0"): (2, "--batch: got '0', expected an integer >= 1"),
-    ("--all", "--step", "0"): (2, "--step: got 0"),
+    ("--all", "--step", "0"): (2, "--step: got 0, expected 1e-08 to 0.1"),
     ("--optimizers", "--full"): (2, "--optimizers and --full exclude each other"),
     ("--optimizers", "--all"): (2, "--all and --optimizers exclude each other"),
     ("--all", "--step", "1e-3", "--complex"): (2, "--complex and --step exclude each other"),

@@ -473,7 +473,7 @@ def test_an_error_that_the_threshold_lets_through_is_missed() -> None:
         ("complex", "found", True),
         ("directional", "missed", False),
     ]
-    assert found[1].hint == "an error of 0.1 % planted in this gradient was not found"
+    assert found[1].hint == "an error of 0.1 % planted in this gradient passes a threshold of 0.01"
 
 
 def test_a_gradient_below_the_round_off_of_the_loss_is_told() -> None:

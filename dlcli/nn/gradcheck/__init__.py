@@ -1,5 +1,6 @@
 """Gradient checking: what `backward` says against what `forward` does."""
 
+from dlcli.nn.gradcheck.as_trained import check_as_trained
 from dlcli.nn.gradcheck.check import check_layer, check_loss, check_network
 from dlcli.nn.gradcheck.report import Report, Row, verdict
 from dlcli.nn.gradcheck.settings import THRESHOLD, Settings
@@ -10,6 +11,7 @@ __all__ = [
     "Report",
     "Row",
     "Settings",
+    "check_as_trained",
     "check_layer",
     "check_loss",
     "check_network",

@@ -60,6 +60,7 @@ def activations(network: Network, x: Array) -> dict[str, Array]:
 def check_network(network: Network, loss: Loss, x: Any, y: Any, **settings: Any) -> Report:
     """Every layer alone with a random gradient from above, then the loss, then all of it end to end.
 
+    All values are shaken by a tenth of their size, as mistakes may hide behind a factor that starts at 1 or 0.
     x (N, *in_shape) with a few samples, y the loss's targets; `settings` are the fields of `Settings`. The network
     itself is left alone. Every layer is checked at the inputs that it gets here, in training mode and, where that
     gives another output, in evaluation mode: by the complex step where it allows it, and by differences.
@@ -70,7 +71,9 @@ def check_network(network: Network, loss: Loss, x: Any, y: Any, **settings: Any)
     with calm():
         try:
             real, twin = twins(network)
-            inputs = activations(twins(network)[0], x)
+            shake(real, check.rng)
+            twin.arena.values[:] = real.arena.values
+            inputs = activations(real.cast(np.float64), x)
         except BrokenError as error:
             return Report([broken(error.layer or WHOLE, error)], threshold)
         others = dict(walk(twin.root))
@@ -107,13 +110,13 @@ def check_layer(layer: Layer, in_shape: Shape, *, label: str | None = None, **se
     with calm():
         try:
             network: Network = call("setup", lambda: Network([layer], in_shape, dtype=np.float64, seed=chosen.seed))
-            network.arena.values += 0.1 * check.rng.normal(size=network.arena.values.shape)
+            shake(network, check.rng)
             x = laid(check.rng.normal(size=(chosen.batch, *in_shape)))
             x[1::2] *= 4
             real, twin = (copied.layers[0] for copied in twins(network))
             y = checked(layer, layer.forward, x, True).copy()
         except BrokenError as error:
-            if isinstance(error.__cause__, DlcliError) and error.what == "setup":
+            if isinstance(error.__cause__, ShapeError if error.what == "forward" else DlcliError):
                 raise error.__cause__ from None
             return [broken(label, error)]
         r = laid(check.rng.normal(size=y.shape))
@@ -142,6 +145,13 @@ def check_loss(loss: Loss, out_shape: Shape, *, label: str | None = None, **sett
             others = check.rows(replace(subject, target=check.rng.integers(out_shape[0], size=batch)))
             rows = rows if others[0].method == "contract" else others
         return rows
+
+
+def shake(network: Network, rng: np.random.Generator) -> None:
+    """Move every parameter by a tenth of its size, and by 0.1 where it is zero."""
+    for values in network.params.values():
+        size = float(np.sqrt(np.mean(values**2))) or 1.0
+        values += 0.1 * size * rng.normal(size=values.shape)
 
 
 def as_target(y: Any) -> Array:

@@ -46,7 +46,7 @@ def call(what: str, function: Callable[..., Any], *args: Any) -> Any:
     """`function(*args)`; BrokenError, with the kind and text of the exception, where it raises."""
     try:
         return function(*args)
-    except BrokenError:
+    except (BrokenError, MemoryError):
         raise
     except Exception as error:
         raise BrokenError(what, f"{what} raised {type(error).__name__}: {escape(str(error))[:160]}") from error
@@ -66,7 +66,9 @@ def calm() -> Iterator[None]:
 def checked(layer: Layer, run: Callable[..., Any], x: Array, training: bool) -> Array:
     """y = run(x, training), the layer's forward; BrokenError where it raises, errs in shape or type, or writes x."""
     before = x.copy()
-    y = np.asarray(call("forward", run, x, training))
+    y = call("forward", run, x, training)
+    if not isinstance(y, np.ndarray):
+        raise BrokenError("forward", f"forward gave {type(y).__name__}, expected an array")
     shape = (len(x), *layer.out_shape)
     if y.shape != shape:
         raise BrokenError("forward", f"forward gave shape {y.shape}, expected {shape}")
@@ -116,7 +118,12 @@ class Probe:
 
     def value(self) -> Any:
         """L, a float; complex where the tensors are."""
-        return call("loss", self.loss.forward, self.output(), self.target)
+        value = call("loss", self.loss.forward, self.output(), self.target)
+        kinds = (float, complex) if self.x.dtype.kind == "c" else float
+        if not isinstance(value, kinds):  # NumPy's float64 and complex128 are such
+            got = f"shape {np.shape(value)}" if np.shape(value) else type(value).__name__
+            raise BrokenError("loss", f"the loss gave {got}, expected a number")
+        return value
 
     def branches(self) -> list[Array]:
         """The branches that the last forward took, copied."""
@@ -144,7 +151,11 @@ class Probe:
                 where = "returns a dx" if name == "input" else f"leaves a gradient of {name}"
                 raise BrokenError(name, f"backward {where} that is not finite; set it (do not add to it)")
             if not np.array_equal(gradient, second[name]):
-                raise BrokenError(name, "a second run gives another gradient; draw random numbers from self.rng()")
+                raise BrokenError(
+                    name,
+                    "a second run gives another gradient; draw random numbers from self.rng(), and write neither x nor "
+                    "parameters",
+                )
         if not self.layer.children():
             self._without_dx(first)
         return first
@@ -167,16 +178,23 @@ class Probe:
         for kept in (array for inner in self._inside for array in (inner.scratch or {}).values()):
             if kept.dtype.kind in "fc":
                 kept.fill(np.nan)
+        values = {name: tensor.copy() for name, tensor in self.tensors.items()}
         y = self.output()
         call("loss", self.loss.forward, y, self.target)
         dy = call("backward", self.loss.backward)
         if np.shape(dy) != y.shape:
             raise BrokenError("backward", f"backward of the loss gave shape {np.shape(dy)}, expected {y.shape}")
-        return call("backward", self.layer.backward, np.array(dy, self.x.dtype))
+        dx = call("backward", self.layer.backward, np.array(dy, self.x.dtype))
+        for name, before in values.items():
+            if not np.array_equal(self.tensors[name], before, equal_nan=True):
+                raise BrokenError(name, f"forward and backward change {name}; leave it as it is")
+        return dx
 
     def _backward(self) -> dict[str, Array]:
         dx = self._passed()
         if dx is None or np.shape(dx) != self.x.shape:
             got = "nothing" if dx is None else f"shape {np.shape(dx)}"
             raise BrokenError("input", f"backward gave {got}, expected dx of shape {self.x.shape}")
+        if np.asarray(dx).dtype != self.x.dtype:
+            raise BrokenError("input", f"backward gave {np.asarray(dx).dtype} for {self.x.dtype}; keep the type of dy")
         return {name: gradient.copy() for name, (_, gradient) in self.params.items()} | {"input": np.array(dx)}

@@ -30,8 +30,8 @@ class Row:
     error: float
     """The largest relative error over all directions; infinite where there is none to give."""
     method: str
-    """`complex`, `directional`, `contract` where a layer breaks the rules before anything can be compared, or `skipped`
-    where it does not take complex numbers and nothing else was wanted."""
+    """`complex`, `directional`, `trained` (in training's own type and batch size), `textbook`, `contract` where a layer
+    breaks the rules before anything can be compared, or `skipped` where nothing can be."""
     threshold: float
     mode: str = "training"
     kinks: int = 0
@@ -74,6 +74,8 @@ class Row:
         """The word for the error; what fails the stricter bound of the complex step is at least suspicious."""
         if self.skipped:
             return "skipped"
+        if self.method == "trained":  # the bands are for float64
+            return "good" if self.passed else "bug"
         word = verdict(self.error)
         return "suspicious" if not self.passed and word in ("excellent", "good") else word
 
@@ -111,29 +113,27 @@ def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def guess(analytic: Array, numeric: Array, batch: int) -> str | None:
-    """The usual mistake that two gradients of one tensor look like, in words; None where they look like none."""
+def guess(analytic: Array, numeric: Array, batch: int) -> str:
+    """The usual mistake that two gradients of one tensor look like, in words."""
     if not analytic.any():
         return "the gradient is zero everywhere; does backward set it?"
     strong = np.abs(numeric) > 1e-3 * np.abs(numeric).max()
     if not strong.any():
-        return None
+        return "forward does not change with it at all"
     square = analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1] > 1
     if square and np.allclose(analytic, numeric.T, rtol=1e-4, atol=1e-6 * np.abs(numeric).max()):
         return "the gradient is transposed"
     ratios = analytic[strong] / numeric[strong]
     ratio = float(np.median(ratios))
-    if np.ptp(ratios) > 1e-4 * abs(ratio):
+    if np.ptp(ratios) > 1e-4 * abs(ratio) or ratio == 0:
         wrong = np.abs(ratios - 1) > 1e-4
         return f"{int(wrong.sum())} of {wrong.size} entries differ"
-    known = [
-        (-1, "the sign is wrong"),
-        (2, "a factor 2 too many"),
-        (0.5, "a factor 2 is missing"),
-        (batch, f"the mean over the batch is missing (a factor {batch} too many)"),
-        (1 / batch, f"the mean over the batch is taken twice (a factor {batch} is missing)"),
-    ]
-    for factor, words in known:
+    each = numeric.size // batch
+    known = {-1: "the sign is wrong", 2: "a factor 2 too many", 0.5: "a factor 2 is missing"}
+    for count, over in ((batch, "the batch"), (each * batch, "samples and outputs"), (each, "the outputs")):
+        known.setdefault(count, f"the mean over {over} is missing (a factor {count} too many)")
+        known.setdefault(1 / count, f"the mean over {over} is taken twice (a factor {count} is missing)")
+    for factor, words in known.items():
         if abs(ratio / factor - 1) < 1e-4:
             return words
     return f"every entry is {ratio:.6g} times what it should be"

@@ -99,7 +99,8 @@ class CentralDifference(Method):
         terms = abs(self.base)
         if isinstance(probe.loss, Projection):
             terms = max(terms, float(np.linalg.norm(probe.target * probe.output())))
-        self.floor = 1e6 * EPS * terms / self.step  # round-off alone then stays below 1e-6
+        self.noise = EPS * terms
+        self.floor = 1e6 * self.noise / self.step  # round-off alone then stays below 1e-6
 
     def slope(self, name: str, where: Where, d: Array) -> Slope:
         found = self._slope(name, where, d, self.step)
@@ -119,20 +120,21 @@ class CentralDifference(Method):
         kink = not same
         if same and error > self.threshold:
             ends = [float(self.probe.moved(name, where, sign * 2 * step)) for sign in (-1, 1)]
-            kink = bent([ends[0], low, self.base, high, ends[1]], abs(analytic - numeric) * h)
+            kink = bent([ends[0], low, self.base, high, ends[1]], abs(analytic - numeric) * h, self.noise)
         return Slope(analytic, numeric, error, kink)
 
 
-def bent(values: list[float], gap: float) -> bool:
+def bent(values: list[float], gap: float, noise: float = 0.0) -> bool:
     """Whether five values at even distances lie as far off a parabola as a corner does that puts the slope off.
 
-    `gap` is the difference of the slopes times the distance. A corner within the two inner distances leaves a residual
-    (root mean square) of at least a fifth of it; a smooth function's is of the third order.
+    `gap` is the difference of the slopes times the distance, `noise` the round-off of a value. A corner within the two
+    inner distances leaves a residual (root mean square) of at least a fifth of the gap; a smooth function's is of the
+    third order.
 
     Source: Tokui et al. 2019, "Chainer: a deep learning framework for accelerating the research cycle",
     https://arxiv.org/abs/1908.00213 (its numerical_grad fits a parabola, too)
     """
-    return float(np.sqrt(np.mean((RESIDUAL @ values) ** 2))) > 0.1 * gap
+    return float(np.sqrt(np.mean((RESIDUAL @ values) ** 2))) > max(0.1 * gap, 10 * noise)
 
 
 def direction(rng: np.random.Generator, size: int) -> Array:

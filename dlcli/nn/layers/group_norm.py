@@ -39,7 +39,7 @@ class GroupNorm(Layer):
     examples: ClassVar = (
         example((4, 3, 2), num_groups=2),
         example((3, 5), num_groups=1, eps=0.01),
-        example((6,), num_groups=3, affine=False),
+        example((6, 4), num_groups=3, affine=False),
     )
 
     def setup(self, in_shape: Shape) -> Shape:
