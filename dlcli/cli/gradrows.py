@@ -90,7 +90,7 @@ def _sum(report: Report) -> str:
     lines += [f"skipped {row.layer}: {row.hint}" for row in report.rows if row.skipped]
     planted = [row.proof for row in rows if row.proof in ("found", "missed")]
     if planted:
-        lines.append(f"errors of 0.1 % planted for {len(planted)} of these: {planted.count('found')} found")
+        lines.append(f"errors of 0.1 % planted {len(planted)} times: {planted.count('found')} found")
     if any(row.proof for row in rows):
         for proof, why in (("zero", "they are zero"), ("small", "round-off hides it")):
             names = _names(row for row in rows if row.proof == proof)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,13 +34,18 @@ SHAPE = (5,)
 """The sample on which a component without examples of its own is checked."""
 
 
-def of_config(config: Config, info: DataInfo, burn_in: int = 0, **settings: Any) -> Report:
+def of_config(config: Config, info: DataInfo, note: Callable[[str], None], burn_in: int = 0, **settings: Any) -> Report:
     """The network and loss of a config, layer by layer and end to end, on a batch drawn from the seed.
 
     With `burn_in` once more after that many training steps: a fresh network has its gradients at no usual place.
     """
     require_shape(config, info)
     network = build_network(config, info)
+    chosen = Settings(**settings)
+    if chosen.full:
+        layered = sum(math.prod(layer.in_shape) for _, layer in walk(network.root))
+        entries = 2 * network.arena.values.size + chosen.batch * (layered + math.prod(network.out_shape))
+        note(f"about {entries:,} entries one by one, each with a pass or three forward; --batch 1 takes fewer")
     rows = _of_network(config, info, network, settings)
     if burn_in:
         burn(config, info, network, burn_in)
