@@ -215,6 +215,11 @@ def test_a_wrong_loss_is_named(loss: Any, tensor: str, hint: str) -> None:
         assert hint in str(row.hint)
 
 
+def test_a_tensor_of_fewer_entries_than_samples_is_described() -> None:
+    row = next(row for row in check_layer(TooLarge(5, 2), (5,), batch=16) if not row.passed)
+    assert row.hint == "every entry is 1.01 times what it should be"
+
+
 def test_in_a_network_the_guilty_layer_stands_first() -> None:
     network = stack(Linear(None, 8), Tanh(), TooLarge(None, 8), Tanh(), Linear(None, 10))
     report = check_network(network, CrossEntropyLoss(), *batch(0, (12,)), seed=0)

@@ -131,8 +131,9 @@ def guess(analytic: Array, numeric: Array, batch: int) -> str:
     each = numeric.size // batch
     known = {-1: "the sign is wrong", 2: "a factor 2 too many", 0.5: "a factor 2 is missing"}
     for count, over in ((batch, "the batch"), (each * batch, "samples and outputs"), (each, "the outputs")):
-        known.setdefault(count, f"the mean over {over} is missing (a factor {count} too many)")
-        known.setdefault(1 / count, f"the mean over {over} is taken twice (a factor {count} is missing)")
+        if count > 1:
+            known.setdefault(count, f"the mean over {over} is missing (a factor {count} too many)")
+            known.setdefault(1 / count, f"the mean over {over} is taken twice (a factor {count} is missing)")
     for factor, words in known.items():
         if abs(ratio / factor - 1) < 1e-4:
             return words
