@@ -134,4 +134,4 @@ def _report(
         show.note(f"{error.problems[0].split(';')[0]}: checking every registered layer and loss")
         load_components(code, show.note)
         return engine.of_registered(**settings)
-    return engine.of_config(config, info, show.note, burn_in, **settings)
+    return engine.of_config(config, info, burn_in, show.note, **settings)

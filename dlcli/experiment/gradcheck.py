@@ -42,7 +42,7 @@ def of_config(config: Config, info: DataInfo, note: Callable[[str], None], burn_
     require_shape(config, info)
     network = build_network(config, info)
     chosen = Settings(**settings)
-    if chosen.full:
+    if chosen.full and note is not None:
         layered = sum(math.prod(layer.in_shape) for _, layer in walk(network.root))
         entries = 2 * network.arena.values.size + chosen.batch * (layered + math.prod(network.out_shape))
         note(f"about {entries:,} entries one by one, each with a pass or three forward; --batch 1 takes fewer")
