@@ -34,7 +34,9 @@ SHAPE = (5,)
 """The sample on which a component without examples of its own is checked."""
 
 
-def of_config(config: Config, info: DataInfo, note: Callable[[str], None], burn_in: int = 0, **settings: Any) -> Report:
+def of_config(
+    config: Config, info: DataInfo, burn_in: int = 0, note: Callable[[str], None] | None = None, **settings: Any
+) -> Report:
     """The network and loss of a config, layer by layer and end to end, on a batch drawn from the seed.
 
     With `burn_in` once more after that many training steps: a fresh network has its gradients at no usual place.

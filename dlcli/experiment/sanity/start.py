@@ -53,7 +53,8 @@ def gradient_check(bench: Bench) -> Finding:
     config = bench.config
     report = gradcheck.of_config(config, bench.splits.info, seed=config.seed, threshold=THRESHOLD)
     expected = f"relative error <= {THRESHOLD:g}"
-    worst = max(report.rows, key=lambda row: (not row.passed, row.error))
+    rows = [row for row in report.rows if row.method != "trained" or not row.passed]  # which float32 makes larger
+    worst = max(rows, key=lambda row: (not row.passed, row.error))
     found = f"{worst.error:.1e} ({worst.layer}: {worst.tensor})"
     if report.passed:
         return Finding(expected, found)
