@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -49,7 +50,7 @@ def shorten(line: str) -> str:
 
 
 def nearest(wrong: str, names: Iterable[str]) -> str | None:
-    """The one name that was probably meant, if any: the same but for case and dashes, a close match, or a longer one."""
+    """The name that was probably meant: the same but for case and dashes, a close match, or the one longer one."""
     names = list(names)
     same = [n for n in names if n.lower().replace("-", "_") == wrong.lower().replace("-", "_")]
     near = same or get_close_matches(wrong, names, n=1, cutoff=0.75)
@@ -70,8 +71,13 @@ def suggest(wrong: str, names: Iterable[str]) -> str:
         return f"did you mean '{near}'?"
     if not names:
         return "no name is known here"
-    shown = ", ".join(sorted(names)[:8])
+    shown = ", ".join(sorted(names, key=_natural)[:8])
     return f"expected one of: {shown}" + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+
+
+def _natural(name: str) -> list[str | int]:
+    """What sorts 2.body.10 behind 2.body.9."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 class DlcliError(Exception):
