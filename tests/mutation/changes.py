@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import operator
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -183,13 +184,22 @@ def scaled(value: ast.expr, factor: float) -> ast.expr:
 
 
 def put(root: Node, node: ast.AST, new: ast.AST | list[ast.stmt]) -> Node:
-    """A copy of a tree with `new` in the place of one of its nodes."""
-    known: dict[int, Any] = {}
-    copied = copy.deepcopy(root, known)
-    target = known[id(node)]
+    """A copy of a tree with `new` in the place of one of its nodes; what has not changed is shared."""
 
-    class Put(ast.NodeTransformer):
-        def visit(self, here: ast.AST) -> Any:
-            return copy.deepcopy(new) if here is target else self.generic_visit(here)
+    def copied(here: Any) -> Any:
+        if here is node:
+            return new
+        if isinstance(here, list):
+            parts = [copied(inner) for inner in here]
+            flat = [one for part in parts for one in (part if isinstance(part, list) else [part])]
+            return here if all(map(operator.is_, here, flat)) and len(flat) == len(here) else flat
+        if not isinstance(here, ast.AST):
+            return here
+        changed = {name: part for name, old in ast.iter_fields(here) if (part := copied(old)) is not old}
+        if not changed:
+            return here
+        other = copy.copy(here)
+        vars(other).update(changed)
+        return other
 
-    return ast.fix_missing_locations(Put().visit(copied))
+    return copied(root)
