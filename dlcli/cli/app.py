@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -37,8 +38,9 @@ def main() -> NoReturn:
 
 def _guarded() -> int:
     """The exit code of this command line, with every error told in its lines."""
-    from dlcli.cli import render
+    from dlcli.cli import render, show
 
+    warnings.showwarning = show.warning
     try:
         _require_versions()
         if not {"-h", "--help"}.intersection(sys.argv):  # the parser prints help itself, and then runs no command

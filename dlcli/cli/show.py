@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from dlcli.cli import render
 from dlcli.cli.charts import curve, number, percent, seconds_text
+from dlcli.core.blame import shown
+from dlcli.core.errors import escape, shorten
 
 if TYPE_CHECKING:
     from dlcli.experiment.opened import Opened
@@ -20,6 +22,18 @@ _stay: list[Callable[[str], None]] = []
 def note(text: str) -> None:
     """A line on stderr, above whatever moves there."""
     (_stay[-1] if _stay else render.err)(text)
+
+
+def warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """One line on stderr for a warning of Python's, in the place of `warnings.showwarning`."""
+    note(shorten(escape(f"warning: {shown(filename)}:{lineno}: {category.__name__}: {' '.join(str(message).split())}")))
 
 
 @contextmanager

@@ -20,7 +20,12 @@ def time(
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, max=1_000_000, metavar="N", help="In the place of data.batch_size.")
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=100_000, metavar="N", help="Steps to time.")] = 50,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", min=1, max=100_000, metavar="N", help="Steps to time; by default 50, or what 10 s hold."
+        ),
+    ] = None,
     threads: common.ThreadsOption = None,
     set_: common.SetOption = None,
     code: common.CodeOption = None,

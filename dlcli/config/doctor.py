@@ -10,7 +10,7 @@ from dlcli.config.advice import advise
 from dlcli.config.components import Component, below
 from dlcli.config.diagnosis import Diagnosis, LayerShape
 from dlcli.config.document import dotted
-from dlcli.config.memory import check_memory
+from dlcli.config.memory import check_counts, check_memory
 from dlcli.config.output import check_output
 from dlcli.config.schema import NAME, NAME_WORDS, Config
 from dlcli.config.targets import only_task, wanted_targets
@@ -192,6 +192,7 @@ def _shapes(found: Diagnosis) -> None:
         try:
             before, shape = shape, tuple(layer.setup(shape))
             whole = [layer, *(inner for _, inner in walk(layer))]
+            check_counts(layer)
             parameters = sum(math.prod(s.shape) for inner in whole for s in inner.specs)
             activations = sum(inner.activations() for inner in whole)
         except Exception as error:  # a user's methods may raise anything, or give what nothing can be done with

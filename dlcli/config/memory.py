@@ -1,10 +1,27 @@
-"""Whether this machine can hold a network, told from its shapes alone."""
+"""How much a network holds and computes by its own account, and whether this machine can hold it."""
 
 from __future__ import annotations
 
 import os
+from numbers import Integral
 
 from dlcli.config.diagnosis import Diagnosis
+from dlcli.core.errors import ShapeError, quote
+from dlcli.nn.layer import Layer
+from dlcli.nn.network import walk
+
+COUNTS = ("activations", "flops", "backward_flops")
+"""What a layer says of its size, in whole numbers."""
+
+
+def check_counts(layer: Layer) -> None:
+    """ShapeError where a layer, or one inside it, gives no whole number for a count, as a user's may."""
+    for name, part in reversed([("", layer), *walk(layer)]):  # a container adds up those inside
+        for method in COUNTS:
+            got = getattr(part, method)()
+            if not isinstance(got, Integral) or got < 0:
+                path = [int(step) if step.isdigit() else step for step in name.split(".") if step]
+                raise ShapeError(f"{method} gave {quote(got)}, expected a whole number >= 0").inside(*path)
 
 
 def check_memory(found: Diagnosis) -> None:

@@ -24,7 +24,7 @@ def user_error(error: BaseException) -> ConfigError | None:
         if _package(frame.f_globals.get("__name__", "")) in owners:
             code = frame.f_code
             name = code.co_qualname.replace("<locals>.", "")
-            return ConfigError(f"{_shown(code.co_filename)}:{line}: {name} raised {what}")
+            return ConfigError(f"{shown(code.co_filename)}:{line}: {name} raised {what}")
     for frame, _ in frames:
         for entry in user_entries():
             if isinstance(frame.f_locals.get("self"), entry.cls):
@@ -48,7 +48,13 @@ def user_entries() -> Iterator[Entry[Any]]:
 def place(entry: Entry[Any]) -> str:
     """`FILE.py:LINE (class Name)`."""
     file, _, line = entry.source.rpartition(":")
-    return f"{_shown(file)}:{line} (class {_class(entry).__name__})"
+    return f"{shown(file)}:{line} (class {_class(entry).__name__})"
+
+
+def shown(file: str) -> str:
+    """A path as short as it can be: from the working directory where the file is inside."""
+    relative = os.path.relpath(file)
+    return file if relative.startswith(os.pardir) else relative
 
 
 def _class(entry: Entry[Any]) -> type:
@@ -58,9 +64,3 @@ def _class(entry: Entry[Any]) -> type:
 
 def _package(module: str) -> str:
     return module.partition(".")[0]
-
-
-def _shown(file: str) -> str:
-    """A path as short as it can be: from the working directory where the file is inside."""
-    relative = os.path.relpath(file)
-    return file if relative.startswith(os.pardir) else relative

@@ -55,16 +55,18 @@ def formula(part: Any, arrays: Mapping[str, Shape]) -> Formula:
     slopes = "|".join(re.escape(name) for name in arrays if name != "y")
     gradient = re.compile(rf"\bd(?:L/d\w+|{slopes})\b")
     forward, backward = [], []
+    absent = tuple(f"d{name} =" for name in _absent(part, arrays))
     for i, paragraph in enumerate((first, rest)):
         for sentence in SENTENCES.split(CLAUSES.sub("  ", paragraph).replace("\n", " ")):
             said = re.match(r"With (`.*?),", sentence)
             if said and not set(re.findall(r"`(\w+)", said[1])) & set(settings(part, changed=True)):
                 continue
             if gradient.search(sentence):
-                backward.append(sentence)
+                clauses = [clause for clause in re.split(r" {2,}", sentence) if not clause.startswith(absent)]
+                backward.append("  ".join(clauses))
             elif said or i == 0:
                 forward.append(sentence)
-    texts = ("  ".join(found).strip().rstrip(".;") for found in (forward, backward))
+    texts = ("  ".join(found).strip().rstrip(".,;") for found in (forward, backward))
     if getattr(part, "reduction", "mean") == "sum":
         texts = (DIVIDED.sub("", text).replace("L = mean over", "L = sum over") for text in texts)
     return Formula(*(_put(text, sizes) for text in texts))
@@ -97,11 +99,16 @@ def shapes(arrays: Mapping[str, Shape], part: Any = None) -> str:
     groups = [
         (list(names), shape) for (_, shape), names in groupby(arrays, lambda name: (name in PASSING, arrays[name]))
     ]
-    text = _doc(part)
-    known = (name for found in SHAPED.finditer(text) for name in _names(found[1]))
-    absent = [name for name in dict.fromkeys(known) if name not in arrays and re.search(rf"\bd{name}\b", text)]
+    absent = _absent(part, arrays)
     told = [f"{' and '.join(names)} {shape}" for names, shape in groups]
     return ", ".join(told + ([f"no {' and '.join(absent)}"] if absent else []))
+
+
+def _absent(part: Any, arrays: Mapping[str, Shape]) -> list[str]:
+    """The parameters that the docstring of `part` knows, but that it has not got."""
+    text = _doc(part)
+    known = (name for found in SHAPED.finditer(text) for name in _names(found[1]))
+    return [name for name in dict.fromkeys(known) if name not in arrays and re.search(rf"\bd{name}\b", text)]
 
 
 def _names(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -10,18 +10,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlcli.config.schema import Config
-from dlcli.core.errors import ConfigError
+from dlcli.core.errors import DivergedError
 from dlcli.core.rng import stream
 from dlcli.data.dataset import DataInfo, Samples
 from dlcli.experiment.assemble import assemble, build_network
-from dlcli.experiment.data import Splits, sample_batch
+from dlcli.experiment.data import Splits, require_shape, sample_batch
 from dlcli.experiment.stopwatch import Spread, Stopwatch
+from dlcli.experiment.trial import rehearse
 from dlcli.nn.layers.sequential import Part
 from dlcli.nn.network import walk
 from dlcli.training.loop import Trainer
 
+STEPS = 50
+"""Steps that are timed where nobody asks for another number."""
+
 WARM_UP = 10
 """Steps before those that count: memory is taken, caches are filled."""
+
+PATIENCE = 2.0, 10.0
+"""Seconds after which steps count even if fewer came before, and after which those that were made are enough."""
+
+FEWEST = 3
+"""Steps that are made in any case."""
 
 DRAWN = 1 << 25
 """Numbers in the inputs that are drawn, at most: more than any cache holds."""
@@ -113,20 +123,36 @@ class Timing:
         }
 
 
-def measure(config: Config, info: DataInfo, steps_per_epoch: int | None, threads: int, steps: int) -> Timing:
-    """Time `steps` training steps of a config on drawn samples shaped like its data, which is not loaded.
+def measure(config: Config, info: DataInfo, steps_per_epoch: int | None, threads: int, steps: int | None) -> Timing:
+    """Time training steps of a config on drawn samples shaped like its data, which is not loaded.
 
-    Raises ConfigError where the shapes are not known.
+    Without a number of `steps` there are 50 of them, or as many as ten seconds hold. Raises ConfigError where the
+    shapes are not known, and DivergedError where the steps lead to no number.
     """
-    splits = _drawn(config, info, WARM_UP + steps)
+    require_shape(config, info)
+    most = STEPS if steps is None else steps
+    splits = _drawn(config, info, WARM_UP + most)
+    rehearse(config, lambda: build_network(config, info), *splits.train)
     trainer = assemble(config, splits, threads).trainer
     trainer.schedule, trainer.optimizer.lr = None, RATE
-    trainer.plan = replace(trainer.plan, epochs=-(-(WARM_UP + steps) // trainer.per_epoch))
+    trainer.plan = replace(trainer.plan, epochs=-(-(WARM_UP + most) // trainer.per_epoch))
     watch = Stopwatch(skip=WARM_UP)
-    with watch.on(trainer):
-        for _ in trainer.run():
-            if watch.step.steps == steps:
-                break
+    soon, late = (perf_counter() + seconds if steps is None else math.inf for seconds in PATIENCE)
+    try:
+        with watch.on(trainer):
+            for _ in trainer.run():
+                made, now = watch.step.steps, perf_counter()
+                if made == most or (made >= FEWEST and now > late):
+                    break
+                if now > soon:
+                    watch.skip = 0
+    except DivergedError:
+        if trainer.state.step and not np.isfinite(trainer.network.arena.values).all():
+            raise DivergedError(
+                f"training diverged at step {trainer.state.step}: {config.optimizer.name} gives parameters that are "
+                f"not finite, even with lr {RATE:g}, which is what time takes in the place of the config's"
+            ) from None
+        raise
     return timing(watch, trainer, threads, steps_per_epoch, config.train.epochs)
 
 
@@ -185,18 +211,15 @@ def gemm_peak(dtype: np.dtype[Any], repeats: int = 5) -> float:
 
 
 def _drawn(config: Config, info: DataInfo, steps: int) -> Splits:
-    """Whole batches of random samples: bytes for images, normal numbers for the rest."""
-    if info.input_shape is None:
-        raise ConfigError("the shapes are not known: the data's file is not there; put it where the config names it")
-    size = config.data.batch_size * config.train.accumulate
-    features = int(np.prod(info.input_shape))
-    most = min(info.train or DRAWN, DRAWN // max(1, features), size * steps)
+    """Whole batches of random samples, none larger than the data: bytes for images, normal numbers for the rest."""
+    shape = info.input_shape or ()
+    size = min(config.data.batch_size * config.train.accumulate, info.train or DRAWN)
+    most = min(info.train or DRAWN, DRAWN // max(1, math.prod(shape)), size * steps)
     rows = max(1, most // size) * size
     rng = stream(config.seed, "sample")
     outputs = build_network(config, info).out_shape[0]
     _, targets = sample_batch(config, replace(info, input_shape=()), outputs, rows)
-    shape: Sequence[int] = (rows, *info.input_shape)
-    inputs = rng.integers(0, 256, shape, np.uint8) if info.image else rng.standard_normal(shape)
+    inputs = rng.integers(0, 256, (rows, *shape), np.uint8) if info.image else rng.standard_normal((rows, *shape))
     if targets.dtype.kind == "f":
         targets = targets.astype(config.dtype)
     return Splits(info, Samples(inputs, targets), None, None, {}, None)

@@ -19,6 +19,7 @@ from dlcli.experiment.opened import Opened
 from dlcli.experiment.recording import Pair, Trace, record
 from dlcli.experiment.session import Note
 from dlcli.experiment.split import load_split
+from dlcli.experiment.trial import rehearse
 from dlcli.nn.layers.sequential import Part
 from dlcli.nn.network import Network, walk
 
@@ -91,6 +92,7 @@ def _traced(
                 f"--batch: got {len(x)}, expected >= {layer.fewest}: layer {name} ({type(layer).__name__}) cannot be "
                 "trained on less"
             )
+    rehearse(config, lambda: build_network(config, info), x, y)
     trace = record(network, config.loss.build(), (x, y), asked.most)
     return trace if asked.layer is None else trace.only(asked.layer)
 

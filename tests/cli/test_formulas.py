@@ -26,6 +26,7 @@ def test_the_formulas_of_every_layer_have_its_own_sizes(name: str, example: Any)
     assert re.match(r"y(\[n, o\])? = ", told.forward)
     assert re.search(r"\bdx (=|by) ", told.backward)
     assert all(f"d{parameter} = " in told.backward for parameter in layer.params)
+    assert not any(f"d{parameter} = " in told.backward for parameter in {"weight", "bias"} - set(layer.params))
     assert not re.search(r"[^\w'][NCHW]'?[^\w'(]", told.forward + told.backward)
     for array, shape in arrays.items():
         assert re.search(rf"\b{array}\b[^()]*{re.escape(str(shape))}", shapes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from commandline import CONFIGS, Cli
 
 from dlcli.data.dataset import Access
 from dlcli.data.digits import Digits
+from dlcli.experiment.sanity.course import Course, short_training
+from dlcli.experiment.sanity.fitting import Fit, own_fit, steered
 
 DOWNLOADED = ("mnist", "mnist_cnn", "mnist_lenet", "mnist_mlp", "mnist_mlp_augmented")
 MISSING = ("fashion_mnist",)
@@ -250,6 +253,34 @@ def test_a_wrong_backward_is_found(cli: Cli) -> None:
     cli.shipped("digits", ("  - ReLU\n", "  - ReLU\n  - Twice\n"))
     ended = cli("sanity", "digits.yaml", "--code", "mine.py", code=10)
     assert "error: sanity: gradient check: 3 Twice: input has a wrong gradient" in ended.err
+
+
+def test_after_a_wrong_gradient_nothing_else_is_to_blame(cli: Cli) -> None:
+    cli.write(
+        "mine.py",
+        "import dlcli\n\n\n"
+        "@dlcli.layers.register\nclass Back(dlcli.Layer):\n"
+        "    def forward(self, x, training):\n        return 2 * x\n\n"
+        "    def backward(self, dy):\n        return -2 * dy\n",
+    )
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 5))
+    np.savez(cli.folder / "own.npz", x_train=1e4 * x, y_train=np.tanh(x[:, :2]))
+    text = VALUES.format(loss="MSELoss", optimizer="SGD", lr=0.1).replace("ReLU,", "ReLU, Back,")
+    cli.write("values.yaml", text)
+    ended = cli("sanity", "values.yaml", "--code", "mine.py", code=10)
+    assert "error: sanity: overfit: see gradient check" in ended.lines
+
+
+def test_no_way_is_told_where_the_checks_point_both_ways() -> None:
+    for last, ratio, told in [(0.5, 0.2, "alone"), (0.5, 0.001, "raise"), (0.0, 0.2, "raise"), (2.0, 0.2, "raise")]:
+        fit = Fit(None, None, 0.1, 1.0, first=1.0, last=last)  # type: ignore[arg-type]
+        course = Course(None, before=1.0, after=0.5, moved={"0": [ratio]})  # type: ignore[arg-type]
+        bench = SimpleNamespace(
+            once=lambda make, made={own_fit: fit, short_training: course}: made[make],
+            config=SimpleNamespace(optimizer=SimpleNamespace(inside=("optimizer", "SGD"), options={"lr": 0.1})),
+        )
+        assert told in steered(bench, "raise it")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from commandline import CONFIGS, Cli
 
+from dlcli.config.doctor import diagnose
 from dlcli.config.load import load_config
 from dlcli.data.dataset import Access
-from dlcli.experiment import stopwatch
+from dlcli.experiment import stopwatch, timing
 from dlcli.experiment.assemble import assemble
 from dlcli.experiment.data import load_data
 from dlcli.experiment.plugins import load_components
@@ -84,7 +85,33 @@ def test_shapes_that_are_not_known_are_told(cli: Cli) -> None:
     config = cli.write(
         "n.yaml", NET.replace("{blobs: {samples: 96, features: 12, classes: 4}}", "{Csv: {path: no.csv, target: y}}")
     )
-    assert "the shapes are not known" in cli("time", config, code=3).err
+    for command in ("time", "summary", "trace"):
+        told = cli(command, config, code=3).err
+        assert told.count(f"error: {config}:2:17: data.dataset: the file is not there") == 1
+
+
+def test_a_batch_is_no_larger_than_the_data(cli: Cli) -> None:
+    found = cli("time", cli.write("n.yaml", NET), "--batch", 1_000_000, "--steps", 2, "--json").json
+    assert (found["batch_size"], found["steps"], found["steps_per_epoch"]) == (96, 2, 1)
+
+
+@pytest.mark.parametrize(("asked", "made"), [(None, timing.FEWEST), (5, 5)])
+def test_steps_end_with_the_patience_unless_their_number_is_given(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, made: int
+) -> None:
+    load_components()
+    config = load_config(CONFIGS / "digits.yaml")
+    monkeypatch.setattr(timing, "PATIENCE", (0.0, 0.0))
+    assert timing.measure(config, diagnose(config).info, None, 1, asked).steps == made
+
+
+def test_an_optimizer_that_gives_nan_is_told(cli: Cli) -> None:
+    head = "import dlcli\n\n\n@dlcli.optimizers.register\nclass Odd(dlcli.Optimizer):\n"
+    cli.write("odd.py", f"{head}    def update(self, part, lr):\n        part.w[...] = float('nan')\n")
+    config = cli.write("n.yaml", NET.replace("SGD: {lr: 0.1}", "Odd: {lr: 0.1}"))
+    ended = cli("time", config, "--code", "odd.py", code=9)
+    assert "Odd gives parameters that are not finite" in ended.err
+    assert "lower" not in ended.err
 
 
 def sha256(run: Path) -> list[str]:

@@ -145,6 +145,11 @@ RETURNED = [
     ("layer", "return dy", "return dy.sum(0)", "backward gave shape (64,)"),
     ("loss", "return 0.0", "pass", "forward gave None, expected a number"),
     ("loss", "return 0.0", "return y_pred", "forward gave shape (4, 10), expected a number"),
+    ("loss", "return 0.0", "return np.zeros(1)", "forward gave shape (1,), expected a number"),
+    ("loss", "return 0.0", "return '3'", "forward gave '3', expected a number"),
+    ("loss", "return 0.0", "return 1j", "forward gave 1j, expected a number"),
+    ("layer", "return x", "return x.tolist()", "forward gave [["),
+    ("layer", "return dy", "return 'dx'", "backward gave 'dx', expected real numbers"),
     ("loss", "return np.zeros_like(self.y)", "pass", "backward gave None"),
     ("loss", "return np.zeros_like(self.y)", "return self.y[0]", "backward gave shape (10,)"),
     ("metric", "return np.array([1.0, 2.0])", "return 1.0", "sums gave 1.0, expected a vector of numbers"),
@@ -179,8 +184,11 @@ def odd(cli: Cli, kind: str, old: str = "", new: str = "") -> tuple[str, ...]:
 def test_what_a_component_returns_is_checked_before_the_run_begins(
     cli: Cli, kind: str, old: str, new: str, message: str
 ) -> None:
-    ended = cli("train", *odd(cli, kind, old, new), code=3)
-    assert ended.lines[-1].startswith(f"error: odd.py:6 (class Odd): {message}")
+    given = odd(cli, kind, old, new)
+    for command in ("train", "trace", "time"):
+        ended = cli(command, *given, code=3)
+        assert ended.lines[-1].startswith(f"error: odd.py:6 (class Odd): {message}")
+        assert ended.out == ""
     assert not (cli.folder / "runs").exists()
 
 
@@ -196,6 +204,18 @@ def test_a_metric_may_give_an_array_or_a_share(cli: Cli) -> None:
     run = cli.train(*odd(cli, "metric", "    def sums", "    proportion = True\n\n    def sums"), "--name", "share")
     low, high = cli("eval", run, "--code", "odd.py", "--json").json["intervals"]["Odd"]
     assert low < 0.5 < high
+
+
+def test_a_count_of_numpys_is_a_number(cli: Cli) -> None:
+    count = "    def flops(self):\n        return np.prod(self.out_shape)\n\n    def forward"
+    found = cli("summary", *odd(cli, "layer", "    def forward", count), "--json").json
+    assert found["rows"][2]["flops"] == 64
+
+
+def test_a_warning_is_one_line(cli: Cli) -> None:
+    given = boom(cli, "import warnings; warnings.simplefilter('default'); warnings.warn('one\\ntwo')")
+    for command in ("train", "time", "trace", "sanity"):
+        assert "warning: boom.py:15: UserWarning: one two" in cli(command, *given).lines
 
 
 DATA = """
@@ -282,7 +302,10 @@ def test_the_trial_leaves_the_bits_of_a_run_alone(cli: Cli) -> None:
             "setup(self, in_shape): self.declare('w', (0, 3), None)",
             "Boom: declares w of shape (0, 3), expected whole numbers >= 1",
         ),
-        ("activations(self): return None", "model.2.Boom: unsupported operand type(s) for +: 'int' and 'NoneType'"),
+        ("activations(self): return None", "model.2.Boom: activations gave None, expected a whole number >= 0"),
+        ("flops(self): return 'many'", "model.2.Boom: flops gave 'many', expected a whole number >= 0"),
+        ("flops(self): return float('nan')", "model.2.Boom: flops gave nan, expected a whole number >= 0"),
+        ("backward_flops(self): return -1", "model.2.Boom: backward_flops gave -1, expected a whole number >= 0"),
         ("children(self): return {'part': 3}", "model.2.Boom: 'int' object has no attribute 'children'"),
     ],
 )

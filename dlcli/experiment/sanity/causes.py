@@ -15,6 +15,9 @@ USUAL = (0.01, 10.0)
 USUAL_INPUTS = (0.01, 5.0)
 """The same of inputs."""
 
+GRADIENTS = "gradient check"
+"""The check without which no other can be trusted."""
+
 
 def key(bench: Bench, name: str) -> str:
     """Where the config sets the layer of that name, `3.body.0`: `model.3.Residual.body.0.Linear`."""
@@ -45,7 +48,12 @@ def rate(bench: Bench) -> str:
 
 
 def cause(bench: Bench, otherwise: str) -> str:
-    """What lies behind a finding: data, first values, or what an earlier check has found; else `otherwise`."""
+    """What lies behind a finding: data, first values, or what an earlier check has found; else `otherwise`.
+
+    Before all of these comes a wrong gradient, which was checked on drawn numbers and so is no matter of the data.
+    """
+    if GRADIENTS in bench.faults:
+        return f"see {GRADIENTS}"
     x, y = bench.batch
     if not bench.of_classes and outside(y, USUAL):
         mean, deviation = float(y.mean(dtype="f8")), float(y.std(dtype="f8"))

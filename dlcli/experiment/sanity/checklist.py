@@ -13,6 +13,7 @@ from dlcli.experiment.assemble import build_network
 from dlcli.experiment.data import load_data
 from dlcli.experiment.sanity import activations, data, fitting, gradients, labels, progress, regularisation, start
 from dlcli.experiment.sanity.bench import Bench
+from dlcli.experiment.sanity.causes import GRADIENTS
 from dlcli.experiment.sanity.finding import Finding, Report
 from dlcli.experiment.trial import rehearse
 
@@ -20,7 +21,7 @@ BEFORE: dict[str, Callable[[Bench], Finding]] = {
     "inputs": data.inputs,
     "targets": data.targets,
     "initial loss": start.initial_loss,
-    "gradient check": start.gradient_check,
+    GRADIENTS: start.gradient_check,
     "activations": activations.first_activations,
     "symmetry": gradients.symmetry,
     "gradients": gradients.gradients,

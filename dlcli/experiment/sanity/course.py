@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +20,12 @@ from dlcli.nn.network import Network
 
 STEPS = (30, 200)
 """The fewest and the most steps."""
+
+EARLY = 50
+"""The first steps, whose median is taken: before the loss is at its least, and steps get small of themselves."""
+
+LARGE, LEAP = 0.1, 10.0
+"""What moves the weights by more of their size is large: a usual step, and the first, which may be about 1."""
 
 WORK = 1e11
 """Floating-point operations that a short training may take where it has more than the fewest steps."""
@@ -45,6 +52,22 @@ class Course:
     def rose(self) -> bool:
         """Whether training made it worse, or left the finite numbers."""
         return bool(self.failure) or not self.after < self.before
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """How far a usual step moved each trained layer; those that never had a size are not told."""
+        found = {name: statistics.median(moved[:EARLY]) for name, moved in self.moved.items()}
+        return {name: ratio for name, ratio in found.items() if not math.isnan(ratio)}
+
+    @property
+    def first(self) -> float:
+        """How far the first step moved the layer that it moved farthest."""
+        return max((moved[0] for moved in self.moved.values()), default=0.0)
+
+    @property
+    def large(self) -> bool:
+        """Whether its steps were too large."""
+        return max(self.medians.values(), default=0.0) > LARGE or self.first > LEAP
 
 
 @np.errstate(all="ignore")

@@ -16,6 +16,7 @@ from dlcli.data.batches import Batches
 from dlcli.data.dataset import Samples
 from dlcli.experiment.sanity.bench import Bench
 from dlcli.experiment.sanity.causes import cause, rate
+from dlcli.experiment.sanity.course import short_training
 from dlcli.experiment.sanity.finding import Finding, skipped
 from dlcli.experiment.sanity.guesses import constant, perfect
 from dlcli.nn.loss import Loss
@@ -88,7 +89,16 @@ def overfit(bench: Bench) -> Finding:
         found += f"; Adam takes {other.steps}"
     if not fit.last < fit.first:
         return Finding(expected, found, "failed", cause(bench, f"the steps are too large: lower {rate(bench)}"))
-    return Finding(expected, found, "warning", cause(bench, f"it learns slowly: raise {rate(bench)}"))
+    return Finding(expected, found, "warning", cause(bench, steered(bench, f"it learns slowly: raise {rate(bench)}")))
+
+
+def steered(bench: Bench, otherwise: str) -> str:
+    """Which way to move the learning rate, unless a few samples are learned slowly by steps that are too large."""
+    fit, course = bench.once(own_fit), bench.once(short_training)
+    slow = fit is not None and not fit.reached and fit.last < fit.first
+    if not (slow and (course.large or course.rose)):
+        return otherwise
+    return f"it learns slowly by steps that are large: no matter of {rate(bench)} alone, 'dlcli lr-find' suggests one"
 
 
 def own_fit(bench: Bench) -> Fit | None:

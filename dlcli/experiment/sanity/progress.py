@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-
 from dlcli.experiment.sanity.bench import Bench
 from dlcli.experiment.sanity.causes import cause, label, rate
-from dlcli.experiment.sanity.course import short_training
+from dlcli.experiment.sanity.course import LARGE, LEAP, short_training
 from dlcli.experiment.sanity.finding import Finding, skipped
-from dlcli.experiment.sanity.fitting import own_fit
+from dlcli.experiment.sanity.fitting import own_fit, steered
 
 LITTLE = 0.98
 """The loss over its first value, or over that of a constant output, below which something has been learned."""
@@ -20,17 +17,11 @@ STILL = 0.999
 FAR = 2.0
 """The first loss over that of a constant output from which on a training has to make good a bad start."""
 
-USUAL = (1e-5, 0.1)
+USUAL = (1e-5, LARGE)
 """Around the usual 1e-3: outside of it a ratio is warned about."""
 
 SANE = (1e-8, 1.0)
 """Outside of it a check fails: nothing moves, or every step replaces the weights."""
-
-EARLY = 50
-"""The first steps, whose median is taken: before the loss is at its least, and steps get small of themselves."""
-
-LEAP = 10.0
-"""The ratio of the first step from which on it fails; some optimizers begin with a step of about 1."""
 
 
 def training(bench: Bench) -> Finding:
@@ -47,7 +38,7 @@ def training(bench: Bench) -> Finding:
         return Finding(expected, f"diverged {what}", "failed", cause(bench, lower))
     found = f"{course.before:.4g} -> {course.after:.4g} in {course.steps} steps"
     if course.rose:
-        return Finding(expected, found, "failed", cause(bench, f"the steps are too large: {lower}"))
+        return Finding(expected, found, "failed", cause(bench, steered(bench, f"the steps are too large: {lower}")))
     if course.after < LITTLE * min(course.before, course.chance):
         return Finding(expected, found)
     if course.after > STILL * course.before:
@@ -68,19 +59,18 @@ def updates(bench: Bench) -> Finding:
     """
     course = bench.once(short_training)
     expected = f"{USUAL[0]:g} to {USUAL[1]:g} of the weights a step"
-    medians = {name: statistics.median(moved[:EARLY]) for name, moved in course.moved.items()}
-    medians = {name: ratio for name, ratio in medians.items() if not math.isnan(ratio)}
+    medians = course.medians
     if not medians:
         return skipped(expected, "no step was made")
     low, high = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
     network = course.network
     found = f"{medians[low]:.2g} ({label(network, low)}) to {medians[high]:.2g} ({label(network, high)})"
     named = {label(network, name): {"update_ratio": ratio} for name, ratio in medians.items()}
-    first = max(moved[0] for moved in course.moved.values())
-    if medians[high] > USUAL[1] or first > LEAP:
+    first = course.first
+    if course.large:
         severe = medians[high] > SANE[1] or first > LEAP
         found = f"{first:.2g} at the first step" if first > LEAP else found
-        advice = cause(bench, f"steps this large forget what is learned: lower {rate(bench)}")
+        advice = cause(bench, steered(bench, f"steps this large forget what is learned: lower {rate(bench)}"))
         return Finding(expected, found, "failed" if severe else "warning", advice, named)
     if medians[low] < USUAL[0]:
         advice = cause(bench, f"layer {label(network, low)} hardly moves: raise {rate(bench)}, or see gradients")
