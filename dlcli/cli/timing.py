@@ -66,8 +66,9 @@ def text(found: Timing) -> str:
         ["whole step", _ms(found.step.mean), _ms(found.step.sd), ""],
     ]
     threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
+    batch = f"{found.batch_size:,.1f}".removesuffix(".0")
     tail = [
-        f"{found.steps} steps of {found.batch_size:.4g} samples in {found.dtype} on {threads}: "
+        f"{found.steps} steps of {batch} samples in {found.dtype} on {threads}: "
         f"{found.samples_per_second:,.0f} samples/s",
         f"peak: {found.peak:.0f} GFLOP/s a thread, in a large matrix product; the stopwatch took "
         f"{1e6 * found.overhead:.0f} us a step, which is not counted",

@@ -348,11 +348,11 @@ def test_users_layers(cli: Cli) -> None:
     assert "\n1  Silent\n   x and y (4, 8)\n" in cli("trace", "xor.yaml", "--code", "mine.py").out
     cli.shipped("xor", ("- Tanh", "- Nothing"))
     assert cli("trace", "xor.yaml", "--code", "mine.py", code=3).lines[-1] == (
-        "error: layer 1 (Nothing): forward gave nothing, expected numbers of shape (4, 8)"
+        "error: mine.py:17 (class Nothing): forward gave object shape (), expected real numbers of shape (4, 8)"
     )
     cli.shipped("xor", ("- Tanh", "- Short"))
     assert cli("trace", "xor.yaml", "--code", "mine.py", code=3).lines[-1] == (
-        "error: layer 1 (Short): backward gave float32 of shape (1, 8), expected numbers of shape (4, 8)"
+        "error: mine.py:22 (class Short): backward gave shape (1, 8), expected real numbers of shape (4, 8)"
     )
 
 
