@@ -113,8 +113,8 @@ def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def guess(analytic: Array, numeric: Array, batch: int) -> str:
-    """The usual mistake that two gradients of one tensor look like, in words."""
+def guess(analytic: Array, numeric: Array, batch: int, outputs: int = 1) -> str:
+    """The usual mistake that two gradients of one tensor look like, in words; `outputs` are those of a sample."""
     if not analytic.any():
         return "the gradient is zero everywhere; does backward set it?"
     strong = np.abs(numeric) > 1e-3 * np.abs(numeric).max()
@@ -128,9 +128,8 @@ def guess(analytic: Array, numeric: Array, batch: int) -> str:
     if np.ptp(ratios) > 1e-4 * abs(ratio) or ratio == 0:
         wrong = np.abs(ratios - 1) > 1e-4
         return f"{int(wrong.sum())} of {wrong.size} entries differ"
-    each = numeric.size // batch
     known = {-1: "the sign is wrong", 2: "a factor 2 too many", 0.5: "a factor 2 is missing"}
-    for count, over in ((batch, "the batch"), (each * batch, "samples and outputs"), (each, "the outputs")):
+    for count, over in ((batch, "the batch"), (outputs * batch, "samples and outputs"), (outputs, "the outputs")):
         if count > 1:
             known.setdefault(count, f"the mean over {over} is missing (a factor {count} too many)")
             known.setdefault(1 / count, f"the mean over {over} is taken twice (a factor {count} is missing)")

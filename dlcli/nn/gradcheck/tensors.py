@@ -97,5 +97,6 @@ def localise(row: Row, method: Method, name: str, rng: np.random.Generator) -> A
     numeric = np.array([s.analytic if s.kink else s.numeric for s in found])
     if where.size == tensor.size:
         analytic, numeric = analytic.reshape(tensor.shape), numeric.reshape(tensor.shape)
-    row.hint = guess(analytic, numeric, len(method.probe.x))
+    outputs = tensor.size // len(method.probe.x) if name == "input" else 1
+    row.hint = guess(analytic, numeric, len(method.probe.x), outputs)
     return where[at : at + 1]
