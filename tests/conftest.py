@@ -23,7 +23,8 @@ FOLDERS = {"mnist": "DLCLI_TEST_MNIST", "seeds": "DLCLI_TEST_SEEDS"}
 
 def pytest_configure() -> None:
     np.seterr(all="raise", under="ignore")
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which the processes under test inherit; nohup would ignore it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the processes under test inherit what nohup and & ignore
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def lacking(what: str) -> str | None:

@@ -86,7 +86,7 @@ MESSAGES = [
     (
         "out_features: 16",
         "out_features: 16, init: {weight: zeros, bias: {constant: {value: x}}}",
-        "c.yaml:8:79: model.1.Linear.init.bias.constant.value: got 'x' (string), expected a number",
+        "c.yaml:8:79: model.1.Linear.init.bias.constant.value: got 'x' (string), expected a number or a list of them",
     ),
     (
         "out_features: 16",
