@@ -6,16 +6,12 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from numbers import Integral, Real
 from typing import Any, SupportsFloat
 
 from dlcli.core.errors import escape
 
 LEVELS = "▁▂▃▄▅▆▇█"
-SHADES = " ░▒▓█"
-EDGE = 0.4
-"""The difference between two pixels, of the range of the image, from which a half-block shows them apart."""
 STROKES = (("─", 1, 1), ("╌", 2, 4))
 """How the series of a curve are drawn: the mark in the legend, and how many dots of how many are set."""
 BRAILLE = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -117,10 +113,10 @@ def confusion(matrix: Any, names: Sequence[str]) -> str:
 def sparkline(values: Iterable[Number]) -> str:
     """One character of eight levels for each value, from the least to the greatest; a space where it is not finite."""
     top = len(LEVELS) - 1
-    return "".join(LEVELS[round(top * v)] if math.isfinite(v) else " " for v in _shares(values, flat=3 / top))
+    return "".join(LEVELS[round(top * v)] if math.isfinite(v) else " " for v in shares(values, flat=3 / top))
 
 
-def _shares(values: Iterable[Number], flat: float) -> list[float]:
+def shares(values: Iterable[Number], flat: float) -> list[float]:
     """Where each value lies between the least (0) and the greatest (1); NaN where not finite, `flat` if all are one."""
     halves = [_float(value) / 2 for value in values]  # the difference of two halves is finite
     finite = [v for v in halves if math.isfinite(v)]
@@ -211,53 +207,3 @@ def _framed(masks: Sequence[Sequence[int]], low: float, high: float) -> list[str
         + "".join(chr(0x2800 + mask) if mask else " " for mask in masks[row]).rstrip()
         for row in range(last + 1)
     ]
-
-
-def half_blocks(image: Any, *, color: bool = False) -> str:
-    """A grey image (H, W) in text, two rows of pixels for a row of characters; bright pixels are inked.
-
-    The range of the image is stretched to the range of the marks. With `color` each pixel has one of the 24 greys of a
-    256-colour terminal, else a half-block where the pixels above each other differ, and a shade where they do not.
-    """
-    rows = [list(row) for row in image]
-    shares = iter(_shares((pixel for row in rows for pixel in row), flat=0.0))
-    inks = [[0.0 if math.isnan(share) else share for share in islice(shares, len(row))] for row in rows]
-    if len(inks) % 2:
-        inks.append([0.0] * len(inks[-1]))
-    draw = _grey_row if color else _ink_row
-    return "\n".join(draw(inks[i], inks[i + 1]) for i in range(0, len(inks), 2))
-
-
-def _grey_row(upper: Sequence[float], lower: Sequence[float]) -> str:
-    pairs = zip(upper, lower, strict=True)
-    return "".join(f"\x1b[38;5;{232 + round(23 * a)};48;5;{232 + round(23 * b)}m▀" for a, b in pairs) + "\x1b[0m"
-
-
-def _ink_row(upper: Sequence[float], lower: Sequence[float]) -> str:
-    return "".join(
-        ("▀" if a > b else "▄") if abs(a - b) >= EDGE else SHADES[math.ceil((a + b) / 2 * (len(SHADES) - 1) - 0.5)]
-        for a, b in zip(upper, lower, strict=True)
-    )
-
-
-def side_by_side(blocks: Sequence[str], captions: Sequence[str], width: int) -> str:
-    """Blocks of text in a row with a caption below each, in as many rows as `width` columns ask for."""
-    boxes = []
-    for block, caption in zip(blocks, captions, strict=True):
-        lines, below = block.split("\n"), escape(caption)
-        boxes.append((lines, below, max(map(cells, [*lines, below]))))
-    rows: list[list[tuple[list[str], str, int]]] = []
-    room = -1
-    for box in boxes:
-        if box[2] + 2 > room:
-            rows.append([])
-            room = width + 2
-        rows[-1].append(box)
-        room -= box[2] + 2
-    return "\n\n".join(_box_row(row) for row in rows)
-
-
-def _box_row(boxes: Sequence[tuple[list[str], str, int]]) -> str:
-    height = max(len(lines) for lines, _, _ in boxes)
-    columns = [[pad(line, w) for line in [*lines, *[""] * (height - len(lines)), below]] for lines, below, w in boxes]
-    return "\n".join("  ".join(parts).rstrip() for parts in zip(*columns, strict=True))

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from dlcli.cli import common, render, show
-from dlcli.cli.charts import bytes_text, half_blocks, number, table
+from dlcli.cli.charts import bytes_text, number, table
+from dlcli.cli.images import half_blocks
 from dlcli.core.errors import DataError, UnavailableError, UsageError
 
 app = common.group("The data cache: what is there, fetch, verify, import, look.")

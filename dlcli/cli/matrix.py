@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dlcli.cli.charts import side_by_side
+from dlcli.cli.images import side_by_side
 
 DIGITS = 4
 """Decimals, or where all numbers are below 1 the figures of the largest one."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dlcli.cli import common, render, show
-from dlcli.cli.charts import half_blocks, number, percent, side_by_side, table
+from dlcli.cli.charts import number, percent, table
+from dlcli.cli.images import half_blocks, side_by_side
 from dlcli.core.errors import UsageError, quote
 
 if TYPE_CHECKING:

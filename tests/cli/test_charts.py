@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dlcli.cli import charts
+from dlcli.cli import charts, images
 
 NAN = math.nan
 
@@ -172,19 +172,19 @@ def test_extreme_values_do_not_break_a_curve(values: list[float]) -> None:
 def test_half_blocks_show_edges_and_shades_of_any_range() -> None:
     image = np.array([[0, 16, 0, 16, 4, 8, 12], [0, 16, 16, 0, 4, 8, 12], [16, 0, 0, 0, 0, 0, 0]])
     expected = " █▄▀░▒▓\n▀      "
-    assert charts.half_blocks(image) == expected
-    assert charts.half_blocks(image / 4 - 2) == expected
-    assert charts.half_blocks(np.zeros((4, 3))) == "   \n   "
-    assert charts.half_blocks([[NAN, 1.0], [0.0, 1.0]]) == " █"
+    assert images.half_blocks(image) == expected
+    assert images.half_blocks(image / 4 - 2) == expected
+    assert images.half_blocks(np.zeros((4, 3))) == "   \n   "
+    assert images.half_blocks([[NAN, 1.0], [0.0, 1.0]]) == " █"
 
 
 def test_half_blocks_in_colour_set_both_pixels_and_end_every_line_plain() -> None:
-    assert charts.half_blocks([[0, 1], [1, 0]], color=True) == "\x1b[38;5;232;48;5;255m▀\x1b[38;5;255;48;5;232m▀\x1b[0m"
+    assert images.half_blocks([[0, 1], [1, 0]], color=True) == "\x1b[38;5;232;48;5;255m▀\x1b[38;5;255;48;5;232m▀\x1b[0m"
 
 
 def test_side_by_side_wraps_to_the_width_and_pads_by_what_is_seen() -> None:
     blocks = ["ab\ncd", "\x1b[31mX\x1b[0m", "long line"]
-    assert charts.side_by_side(blocks, ["1", "two", "3"], 9).split("\n") == [
+    assert images.side_by_side(blocks, ["1", "two", "3"], 9).split("\n") == [
         "ab  \x1b[31mX\x1b[0m",
         "cd",
         "1   two",
@@ -192,4 +192,4 @@ def test_side_by_side_wraps_to_the_width_and_pads_by_what_is_seen() -> None:
         "long line",
         "3",
     ]
-    assert charts.side_by_side([], [], 80) == ""
+    assert images.side_by_side([], [], 80) == ""
