@@ -21,7 +21,7 @@ KERNELS = {"haswell": {"OPENBLAS_CORETYPE": "Haswell"}, "own": {}}
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
 """What of the environment is kept from the peers, so that each takes all cores."""
 
-FIRST, LATER = 1e-5, 1e-3
+FIRST, LATER = 1e-5, 1e-2
 """How far losses may lie apart: on the same weights, and after updates, where Adam's first go by the signs of gradients
 and rounding decides the sign of what is almost 0."""
 
