@@ -14,8 +14,11 @@ import numpy as np
 MOST = 8
 """Lanes of one batch, at most."""
 
-GRAIN = 1 << 18
+GRAIN = 1 << 19
 """Numbers in a lane, at least: with fewer, handing it over costs more than another thread saves."""
+
+TERMS = 16
+"""Terms of its sums that a product adds up while another layer works on one number."""
 
 Lane = tuple[int, slice]
 

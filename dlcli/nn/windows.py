@@ -75,9 +75,12 @@ class Windows:
     def scatter(self, patches: Array, images: Array) -> None:
         """Add patches, shaped as `under` gives them, to the places of padded images that they cover."""
         (down, across), (sh, sw), (dh, dw) = self.count(), self.stride, self.dilation
+        wide = dw == 1 and across < self.kernel[1]  # the patches of a row are fewer than their columns
         for i in range(self.kernel[0]):
-            for j in range(self.kernel[1]):
-                rows = slice(i * dh, i * dh + (down - 1) * sh + 1, sh)
+            rows = slice(i * dh, i * dh + (down - 1) * sh + 1, sh)
+            for t in range(across) if wide else ():
+                images[:, rows, t * sw : t * sw + self.kernel[1]] += patches[:, :, t, i]
+            for j in range(self.kernel[1]) if not wide else ():
                 columns = slice(j * dw, j * dw + (across - 1) * sw + 1, sw)
                 images[:, rows, columns] += patches[:, :, :, i, j]
 
@@ -107,11 +110,12 @@ class Patches:
 
     def __init__(self, name: str, windows: Windows, channels: int, others: int, groups: int, scratch: Scratch) -> None:
         self.name, self.windows, self.channels, self.groups, self.scratch = name, windows, channels, groups, scratch
-        self.count = windows.count()
+        self.count, self.others = windows.count(), others // groups
         self.terms = channels // groups * math.prod(windows.kernel)
         self.size = math.prod(self.count) * self.terms * groups
         self.step = max(1, BLOCK // self.size)
-        self.by_image = channels // groups >= MANY or others // groups >= self.terms
+        few = channels // groups < MANY and others // groups < self.terms
+        self.by_image = not few or windows.kernel[1] > self.count[1]
         self.by_patch = self.by_image and self.terms // windows.kernel[0] >= self.count[1]
 
     def matrix(self, images: Array) -> Array:

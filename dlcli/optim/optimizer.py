@@ -112,7 +112,7 @@ class Optimizer(metaclass=Checked):
             slots = Views({slot: vector[here] for slot, vector in self.vectors.items()})
             return Part(arena.values[here], arena.grads[here], slots, room[here], s.lr_mult, s.decay)
 
-        cut = [lane for _, lane in lanes(arena.trainable, 1)]
+        cut = [lane for _, lane in lanes(arena.trainable, 2)]  # each number is read and written several times
         return [[part(s, lane) for s in arena.segments if s.start < lane.stop and lane.start < s.stop] for lane in cut]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import Count, Padding, Pair, example, pair
-from dlcli.core.workers import blocks, lanes
+from dlcli.core.workers import TERMS, blocks, lanes
+from dlcli.nn.band import Band
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, inferred
@@ -77,14 +78,15 @@ class Conv2d(Layer):
             raise ShapeError(f"got groups = {groups}, expected a divisor of {channels} channels in and of {out} out")
         kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
         windows = Windows((image[0], image[1]), kernel, stride, dilation, self._padding(kernel, dilation))
-        self.patches = Patches("patches", windows, channels, out, groups, self)
-        turned = windows.mirrored()
+        self.band = Band(windows, channels, out, groups, self)
+        self.patches = Patches("patches", self.band.windows, channels, self.band.tile * out, groups, self)
+        turned = windows.mirrored() if self.band.tile == 1 else None
         self.turned = Patches("turned", turned, out, channels, groups, self) if turned else None
         self.winograd = self._winograd(windows, channels)
         self.declare("weight", (out, channels // groups, *kernel), TorchDefault())
         if self.bias:
-            self.declare("bias", (out,), TorchDefault(), fan_in=self.patches.terms)
-        return (out, *self.patches.count)
+            self.declare("bias", (out,), TorchDefault(), fan_in=self._terms())
+        return (out, *windows.count())
 
     def _winograd(self, windows: Windows, channels: int) -> Winograd | None:
         """The way through tiles, where it is asked for or faster."""
@@ -120,12 +122,13 @@ class Conv2d(Layer):
         return y
 
     def _forward(self, y: Array, bias: Array | None) -> None:
-        weight = self._weight().transpose(0, 2, 1)
+        self.weight = self.band.matrix(self.params["weight"])
         line = np.tile(bias, y.shape[2]) if bias is not None else None
 
         def work(lane: int, rows: slice) -> None:
             for block in blocks(rows, self.patches.step):
-                self.patches.multiply(self.patches.matrix(self.x[block]), weight, y[block])
+                matrix = self.patches.matrix(self.x[block])
+                self.patches.multiply(matrix, self.weight.transpose(0, 2, 1), self.band.pixels(y[block]))
                 if line is not None:  # a row of pixels at a time, so that the inner loop is long
                     lines = y[block].reshape(-1, len(line))
                     lines += line
@@ -154,20 +157,18 @@ class Conv2d(Layer):
 
     def _backward(self, dx: Array | None) -> None:
         """Set dweight and dx by the patches of x."""
-        weight, patches = self._weight(), self.patches
+        patches = self.patches
         out = dx.transpose(0, 2, 3, 1) if dx is not None else None
 
         def term(block: slice, dweight: Array) -> None:
-            d = patches.pixels(self.dy[block])
+            d = patches.pixels(self.band.pixels(self.dy[block]))
             np.matmul(d.transpose(0, 2, 1), patches.matrix(self.x[block]), out=dweight)
             if out is not None:
                 shares, by_place = patches.room(len(out[block]))
-                np.matmul(d, weight, out=shares)
+                np.matmul(d, self.weight, out=shares)
                 patches.add_up(by_place, out[block])
 
-        total = self._summed(self._size(patches), patches.step, weight.shape, term)
-        by_place = total.reshape(self.out_channels, *patches.windows.kernel, -1)
-        self.grads["weight"] = by_place.transpose(0, 3, 1, 2)
+        self.band.give(self._summed(self._size(patches), patches.step, self.weight.shape, term), self.grads["weight"])
 
     def _backward_turned(self, patches: Patches, dx: Array) -> None:
         """Set dweight and dx by the patches of dy."""
@@ -220,12 +221,12 @@ class Conv2d(Layer):
         return np.add.reduce(sums, axis=0, out=self.buffer("total", shape))
 
     def _size(self, patches: Patches) -> int:
-        """How many numbers of an image are worked on: those of the patches and of y."""
-        return patches.size + math.prod(self.out_shape)
+        """How many numbers of an image are worked on: those of the patches and of y, and what the product counts as."""
+        return patches.size * (1 + patches.others // TERMS) + math.prod(self.out_shape)
 
     def flops(self) -> int:
-        return 2 * self.patches.terms * math.prod(self.out_shape)
+        return 2 * self._terms() * math.prod(self.out_shape)
 
-    def _weight(self) -> Array:
-        """The weight as a matrix (out / groups, terms) for each group."""
-        return self.params["weight"].transpose(0, 2, 3, 1).reshape(self.groups, -1, self.patches.terms)
+    def _terms(self) -> int:
+        """The size of the patch under one kernel."""
+        return (self.in_channels or 0) // self.groups * math.prod(pair(self.kernel_size))

@@ -10,16 +10,13 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
 from dlcli.core.options import Count, example
-from dlcli.core.workers import GRAIN
+from dlcli.core.workers import GRAIN, TERMS
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import inferred
 
 BAND = 64
 """Columns of a lane, at least: a narrower product is slower."""
-
-TERMS = 32
-"""Terms of its sums that a product adds up while another layer works on one number."""
 
 
 @layers.register
