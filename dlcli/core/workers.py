@@ -20,6 +20,9 @@ GRAIN = 1 << 19
 TERMS = 16
 """Terms of its sums that a product adds up while another layer works on one number."""
 
+LOCKED = 500
+"""Numbers in the result of a call of NumPy up to which it keeps the interpreter's lock, so that other threads wait."""
+
 Lane = tuple[int, slice]
 
 

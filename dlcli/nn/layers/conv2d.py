@@ -12,12 +12,13 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import Count, Padding, Pair, example, pair
-from dlcli.core.workers import TERMS, blocks, lanes
+from dlcli.core.workers import LOCKED, TERMS, blocks, lanes
 from dlcli.nn.band import Band
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, inferred
-from dlcli.nn.windows import Patches, Windows
+from dlcli.nn.patches import Patches
+from dlcli.nn.windows import Windows
 from dlcli.nn.winograd import Winograd
 
 
@@ -123,12 +124,14 @@ class Conv2d(Layer):
 
     def _forward(self, y: Array, bias: Array | None) -> None:
         self.weight = self.band.matrix(self.params["weight"])
+        weight = self.weight.transpose(0, 2, 1)
         line = np.tile(bias, y.shape[2]) if bias is not None else None
 
         def work(lane: int, rows: slice) -> None:
             for block in blocks(rows, self.patches.step):
-                matrix = self.patches.matrix(self.x[block])
-                self.patches.multiply(matrix, self.weight.transpose(0, 2, 1), self.band.pixels(y[block]))
+                x = self.x[block]
+                matrix = self.patches.room(len(x)).filled(x)
+                self.patches.multiply(matrix, weight, self.band.pixels(y[block]))
                 if line is not None:  # a row of pixels at a time, so that the inner loop is long
                     lines = y[block].reshape(-1, len(line))
                     lines += line
@@ -161,12 +164,12 @@ class Conv2d(Layer):
         out = dx.transpose(0, 2, 3, 1) if dx is not None else None
 
         def term(block: slice, dweight: Array) -> None:
-            d = patches.pixels(self.band.pixels(self.dy[block]))
-            np.matmul(d.transpose(0, 2, 1), patches.matrix(self.x[block]), out=dweight)
+            d, x = patches.matrices(self.band.pixels(self.dy[block])), self.x[block]
+            room = patches.room(len(x))
+            np.matmul(d.transpose(0, 2, 1), room.filled(x), out=dweight)
             if out is not None:
-                shares, by_place = patches.room(len(out[block]))
-                np.matmul(d, self.weight, out=shares)
-                patches.add_up(by_place, out[block])
+                np.matmul(d, self.weight, out=room.matrix)
+                room.add_up(out[block])
 
         self.band.give(self._summed(self._size(patches), patches.step, self.weight.shape, term), self.grads["weight"])
 
@@ -177,8 +180,9 @@ class Conv2d(Layer):
         weight = grouped.transpose(0, 3, 4, 1, 2).reshape(self.groups, patches.terms, -1)
 
         def term(block: slice, dweight: Array) -> None:
-            matrix = patches.matrix(self.dy[block])
-            np.matmul(patches.pixels(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
+            dy = self.dy[block]
+            matrix = patches.room(len(dy)).filled(dy)
+            np.matmul(patches.matrices(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
             patches.multiply(matrix, weight, out[block])
 
         total = self._summed(self._size(patches), patches.step, (self.groups, weight.shape[2], patches.terms), term)
@@ -202,7 +206,7 @@ class Conv2d(Layer):
         Sets dbias as well, while a block of dy is at hand.
         """
         cut = lanes(len(self.x), size)
-        sums, biases = self.buffer("sums", (len(cut), *shape)), np.zeros((len(cut), self.out_channels), self.dtype)
+        sums, biases = self.buffer("sums", (len(cut), *shape)), np.zeros((len(cut), self._line()), self.dtype)
 
         def work(lane: int, rows: slice) -> None:
             one = self.own("one", shape)
@@ -212,17 +216,22 @@ class Conv2d(Layer):
                 if not first:
                     sums[lane] += one
                 if self.bias:  # a product with ones is faster than a sum over the first axis
-                    pixels = self.dy[block].reshape(-1, self.out_channels)
-                    biases[lane] += np.ones(len(pixels), pixels.dtype) @ pixels
+                    lines = self.dy[block].reshape(-1, biases.shape[1])
+                    biases[lane] += np.ones(len(lines), lines.dtype) @ lines
 
         self.workers.each(work, cut)
         if self.bias:
-            np.add.reduce(biases, axis=0, out=self.grads["bias"])
+            np.add.reduce(biases.reshape(-1, self.out_channels), axis=0, out=self.grads["bias"])
         return np.add.reduce(sums, axis=0, out=self.buffer("total", shape))
 
     def _size(self, patches: Patches) -> int:
         """How many numbers of an image are worked on: those of the patches and of y, and what the product counts as."""
         return patches.size * (1 + patches.others // TERMS) + math.prod(self.out_shape)
+
+    def _line(self) -> int:
+        """The numbers of a row of pixels, or of all rows of an image where NumPy would take its lock for a sum."""
+        line = self.out_channels * self.out_shape[2]
+        return line if line > LOCKED else line * self.out_shape[1]
 
     def flops(self) -> int:
         return 2 * self._terms() * math.prod(self.out_shape)
