@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from dlcli.core.arena import Array, Scratch
+from dlcli.core.workers import TERMS
 from dlcli.nn.windows import Windows
 
 BLOCK = 1 << 18
@@ -27,8 +28,8 @@ MANY = 32
 class Patches:
     """The patches under windows as matrices (windows, terms), one for each group of channels, block by block.
 
-    `terms` is the size of a patch of one group, `size` that of all patches of an image, `step` the images in a block,
-    whose patches stay in a cache.
+    `terms` is the size of a patch of one group, `size` that of all patches of an image, `work` the numbers of an image
+    that are worked on, with what a product counts as, `step` the images in a block, whose patches stay in a cache.
 
     What lies innermost is copied and added up in runs: a row of a patch where it has many channels, else a line of
     windows. The windows go image by image, so that the other matrix of a product, with a row of `others` numbers of a
@@ -41,6 +42,7 @@ class Patches:
         self.count, self.others = windows.count(), others // groups
         self.terms = channels // groups * math.prod(windows.kernel)
         self.size = math.prod(self.count) * self.terms * groups
+        self.work = self.size * (1 + self.others // TERMS) + math.prod(self.count) * others
         self.step = max(1, BLOCK // self.size)
         few = channels // groups < MANY and others // groups < self.terms
         self.by_image = not few or windows.kernel[1] > self.count[1]
@@ -142,37 +144,36 @@ class Room:
         if self.of.by_image and self.of.windows.padded == self.of.windows.image:
             np.copyto(self.patches, self.of.under(images))
         else:
-            inner, under = self._padded
+            padded, inner = self._padded
+            padded.fill(0)
             np.copyto(inner, images)
-            np.copyto(self.patches, under)
+            np.copyto(self.patches, self._under)
         return self.matrix
 
     def add_up(self, images: Array) -> None:
         """Set images (n, H, W, C) to the sums of what stands in the matrix, over the overlaps of the patches."""
-        padded, inner, shares = self._sums
+        padded, inner = self._padded
         padded.fill(0)
-        for share, covered in shares:
+        for share, covered in self._shares:
             covered += share
         np.copyto(images, inner)
 
     @cached_property
     def _padded(self) -> tuple[Array, Array]:
-        """Where images go, within zeros, and what then lies under the windows."""
-        padded = self._zeros("padded")
-        return padded[:, *self.of.windows.inner], self.of.under(padded)
-
-    @cached_property
-    def _sums(self) -> tuple[Array, Array, list[tuple[Array, Array]]]:
-        """Room for padded images, the images in it, and which parts of the patches go where."""
-        padded = self._zeros("sums")
-        return padded, padded[:, *self.of.windows.inner], list(self.of.shares(self.patches, padded))
-
-    def _zeros(self, name: str) -> Array:
-        """Padded images (n, H, W, C) of zeros."""
+        """Room for padded images (n, H, W, C), and the images in it."""
         size, channels = self.of.windows.padded, self.of.channels
         if self.of.by_image:
-            room = self.of.own(name, (self.n, *size, channels))
-        else:  # of each length for itself, as the padding stands elsewhere in each
-            room = self.of.own(f"{name} {self.n}", (channels, *size, self.n)).transpose(3, 1, 2, 0)
-        room.fill(0)
-        return room
+            padded = self.of.own("padded", (self.n, *size, channels))
+        else:
+            padded = self.of.own("padded", (channels, *size, self.n)).transpose(3, 1, 2, 0)
+        return padded, padded[:, *self.of.windows.inner]
+
+    @cached_property
+    def _under(self) -> Array:
+        """What lies under the windows there."""
+        return self.of.under(self._padded[0])
+
+    @cached_property
+    def _shares(self) -> list[tuple[Array, Array]]:
+        """Which parts of the patches are added up where."""
+        return list(self.of.shares(self.patches, self._padded[0]))

@@ -35,8 +35,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         " -> np.divide(h, self.params['weight'].reshape(-1), out=y)",
         "LayerNorm.forward: y += self.params['bias'].reshape(-1) -> y -= self.params['bias'].reshape(-1)",
         "LayerNorm.forward: y += self.params['bias'].reshape(-1) -> pass",
-        "Conv2d.forward: self._forward(pixels, bias) -> pass",
-        "Conv2d._forward: self.patches.multiply(self.patches.matrix(self.x[block]), weight, y[block]) -> pass",
+        "Conv2d._forward: self.patches.multiply(matrix, weight, self.band.pixels(y[block])) -> pass",
         "Conv2d._forward_winograd: winograd.forward(self.x[block], self.kernels, bias, y[block]) -> pass",
         "Winograd.forward: np.copyto(y, pixels[:y.shape[1], :y.shape[2]].transpose(2, 0, 1, 3)) -> pass",
         "Winograd.forward: np.matmul(a.T, lines.transpose(0, 2, 1, 3),"
@@ -58,12 +57,7 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "keep_largest: np.copyto(out, np.where(wins[:, j], part, top)) -> pass",
         "keep_largest: np.where(wins[:, j], part, top) -> np.where(wins[:, j], top, part)",
     ),
-    "cuts the same work into other lanes": (
-        "Conv2d._size: patches.size + math.prod(self.out_shape) -> patches.size - math.prod(self.out_shape)",
-        "Conv2d._size: patches.size + math.prod(self.out_shape) -> patches.size",
-        "Conv2d._size: patches.size + math.prod(self.out_shape) -> math.prod(self.out_shape)",
-        "Linear._product: max(1, columns // BAND) -> max(2, columns // BAND)",
-    ),
+    "cuts the same work into other lanes": ("Linear._product: max(1, columns // BAND) -> max(2, columns // BAND)",),
     "works on columns again that another lane gives, to the same numbers": (
         "Linear._product: columns * part.start -> part.start",
     ),

@@ -61,6 +61,8 @@ class Conv2d(Layer):
         example((2, 5, 5), out_channels=3, kernel_size=[2, 3], padding="same", bias=False),
         example((4, 6, 5), out_channels=4, kernel_size=3, stride=2, padding=[1, 0], groups=2),
         example((3, 6, 7), out_channels=2, kernel_size=[3, 2], stride=[1, 2], dilation=2, padding=1),
+        example((4, 5, 4), out_channels=6, kernel_size=[3, 2], padding="same", groups=2),
+        example((4, 3, 5), out_channels=2, kernel_size=[1, 2], padding="same", groups=2),
         example((1, 4, 4), out_channels=4, kernel_size=2, padding="valid"),
         example((1, 3, 3), out_channels=4, kernel_size=2),
         example((6, 4, 3), out_channels=1, kernel_size=[1, 3], padding="same"),
@@ -87,7 +89,10 @@ class Conv2d(Layer):
         self.declare("weight", (out, channels // groups, *kernel), TorchDefault())
         if self.bias:
             self.declare("bias", (out,), TorchDefault(), fan_in=self._terms())
-        return (out, *windows.count())
+        shape = (out, *windows.count())
+        # dbias is summed by rows of pixels, or by whole images where NumPy would keep its lock for so short a result.
+        self.line = math.prod(shape) if out * shape[2] <= LOCKED else out * shape[2]
+        return shape
 
     def _winograd(self, windows: Windows, channels: int) -> Winograd | None:
         """The way through tiles, where it is asked for or faster."""
@@ -136,7 +141,7 @@ class Conv2d(Layer):
                     lines = y[block].reshape(-1, len(line))
                     lines += line
 
-        self.share(len(y), self._size(self.patches), work)
+        self.share(len(y), self.patches.work, work)
 
     def _forward_winograd(self, winograd: Winograd, y: Array, bias: Array | None) -> None:
         self.kernels = winograd.kernels(self.params["weight"])
@@ -171,7 +176,7 @@ class Conv2d(Layer):
                 np.matmul(d, self.weight, out=room.matrix)
                 room.add_up(out[block])
 
-        self.band.give(self._summed(self._size(patches), patches.step, self.weight.shape, term), self.grads["weight"])
+        self.band.give(self._summed(patches.work, patches.step, self.weight.shape, term), self.grads["weight"])
 
     def _backward_turned(self, patches: Patches, dx: Array) -> None:
         """Set dweight and dx by the patches of dy."""
@@ -185,7 +190,7 @@ class Conv2d(Layer):
             np.matmul(patches.matrices(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
             patches.multiply(matrix, weight, out[block])
 
-        total = self._summed(self._size(patches), patches.step, (self.groups, weight.shape[2], patches.terms), term)
+        total = self._summed(patches.work, patches.step, (self.groups, weight.shape[2], patches.terms), term)
         turned = total.reshape(self.groups, weight.shape[2], *kernel, -1).transpose(0, 4, 1, 2, 3)[..., ::-1, ::-1]
         self.grads["weight"] = turned.reshape(self.params["weight"].shape)
 
@@ -206,7 +211,7 @@ class Conv2d(Layer):
         Sets dbias as well, while a block of dy is at hand.
         """
         cut = lanes(len(self.x), size)
-        sums, biases = self.buffer("sums", (len(cut), *shape)), np.zeros((len(cut), self._line()), self.dtype)
+        sums, biases = self.buffer("sums", (len(cut), *shape)), np.zeros((len(cut), self.line), self.dtype)
 
         def work(lane: int, rows: slice) -> None:
             one = self.own("one", shape)
@@ -223,15 +228,6 @@ class Conv2d(Layer):
         if self.bias:
             np.add.reduce(biases.reshape(-1, self.out_channels), axis=0, out=self.grads["bias"])
         return np.add.reduce(sums, axis=0, out=self.buffer("total", shape))
-
-    def _size(self, patches: Patches) -> int:
-        """How many numbers of an image are worked on: those of the patches and of y, and what the product counts as."""
-        return patches.size * (1 + patches.others // TERMS) + math.prod(self.out_shape)
-
-    def _line(self) -> int:
-        """The numbers of a row of pixels, or of all rows of an image where NumPy would take its lock for a sum."""
-        line = self.out_channels * self.out_shape[2]
-        return line if line > LOCKED else line * self.out_shape[1]
 
     def flops(self) -> int:
         return 2 * self._terms() * math.prod(self.out_shape)
