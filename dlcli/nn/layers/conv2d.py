@@ -12,7 +12,7 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ConfigError, ShapeError
 from dlcli.core.options import Count, Padding, Pair, example, pair
-from dlcli.core.workers import LOCKED, TERMS, blocks, lanes
+from dlcli.core.workers import LOCKED, blocks, lanes
 from dlcli.nn.band import Band
 from dlcli.nn.initializers import TorchDefault
 from dlcli.nn.layer import Layer, Shape, layers
