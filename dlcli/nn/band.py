@@ -11,11 +11,14 @@ from numpy.lib.stride_tricks import as_strided
 from dlcli.core.arena import Array, Scratch
 from dlcli.nn.windows import Windows
 
-COPIED = 40
-"""Multiply-adds of a wide product that take as long as to copy one number of a patch."""
+COLUMNS = 16
+"""Columns that a matrix product makes at a time: with fewer it takes as long."""
 
-NARROW = 24
-"""Rows or columns with which a product runs at half the speed of a large one."""
+TERMS = 24
+"""Terms that a product could add up in the time in which it writes a sum."""
+
+COPIED = 20
+"""Terms that a product adds up while a number of a patch is copied."""
 
 
 class Band:
@@ -24,13 +27,16 @@ class Band:
     The patch is all that these pixels see together, and pixel t sees it from column t * stride on: so the matrix holds
     the kernels `tile` times, in a band that goes a step further for each pixel, and zeros elsewhere. Where channels are
     few the product is so wide enough to be fast, and a number is copied fewer times, at the price of the zeros.
-    A convolution by `windows` gives the tiles as pixels with tile * out channels. A tile of 1 is the plain matrix.
+    A convolution by `windows` gives the tiles as pixels with tile * out channels. Without `tiles`, and where nothing is
+    faster, the tile is 1 and this is the plain matrix.
     """
 
-    def __init__(self, windows: Windows, channels: int, out: int, groups: int, scratch: Scratch) -> None:
+    def __init__(
+        self, windows: Windows, channels: int, out: int, groups: int, scratch: Scratch, *, tiles: bool
+    ) -> None:
         self.groups, self.scratch = groups, scratch
         self.kernel, self.stride, self.gap = windows.kernel, windows.stride[1], windows.dilation[1]
-        self.tile = self._fastest(windows.count()[1], channels, out) if groups == 1 else 1
+        self.tile = self._fastest(windows.count()[1], channels, out) if tiles and groups == 1 else 1
         if self.tile > 1:
             wide = (windows.kernel[0], self._span(self.tile))
             stride, dilation = (windows.stride[0], self.tile * self.stride), (windows.dilation[0], 1)
@@ -47,8 +53,8 @@ class Band:
         """The tile that costs least by the pixel, of those that cut a row of `count` pixels evenly."""
 
         def cost(tile: int) -> float:
-            terms = self.kernel[0] * self._span(tile) * channels
-            return terms * (out * (1 + NARROW / (tile * out)) * (1 + NARROW / terms) + COPIED / tile)
+            terms, columns = self.kernel[0] * self._span(tile) * channels, -(-tile * out // COLUMNS) * COLUMNS
+            return ((terms + TERMS) * columns + COPIED * terms) / tile
 
         return min((tile for tile in range(1, count + 1) if count % tile == 0), key=cost)
 

@@ -12,17 +12,14 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from dlcli.core.arena import Array, Scratch
-from dlcli.core.workers import TERMS
+from dlcli.core.workers import LOCKED, TERMS
 from dlcli.nn.windows import Windows
 
 BLOCK = 1 << 18
 """Numbers in the patches of one block of images: about what a core's own cache holds."""
 
 FEW = 16
-"""Channels below which a matrix of pixels is better multiplied, and copied, a channel at a time."""
-
-MANY = 32
-"""Channels of a group from which on a pixel is a run that is long enough to be added up by itself."""
+"""Channels below which a pixel is too short a run to be copied, or added up, by itself."""
 
 
 class Patches:
@@ -44,7 +41,7 @@ class Patches:
         self.size = math.prod(self.count) * self.terms * groups
         self.work = self.size * (1 + self.others // TERMS) + math.prod(self.count) * others
         self.step = max(1, BLOCK // self.size)
-        few = channels // groups < MANY and others // groups < self.terms
+        few = channels // groups < FEW and others // groups < self.terms
         self.by_image = not few or windows.kernel[1] > self.count[1]
         self.by_patch = self.by_image and self.terms // windows.kernel[0] >= self.count[1]
         self._kept: dict[str, Array] | None = None
@@ -80,6 +77,15 @@ class Patches:
             room = self._by_place(images)
             np.matmul(left, right, out=self._matrices(room))
             np.copyto(images, room.transpose(2, 0, 1, 3))
+
+    def correlate(self, left: Array, matrix: Array, images: int, out: Array) -> None:
+        """Set out (groups, C / groups, terms) to left.T @ matrix, for the `matrices` of a block of images."""
+        if out.size > LOCKED or not self.by_image or self.groups > 1:
+            np.matmul(left.transpose(0, 2, 1), matrix, out=out)
+            return
+        parts = self.own("parts", (images, *out.shape[1:]))  # image by image, as NumPy would not give its lock away
+        left, matrix = (m.reshape(images, -1, m.shape[2]) for m in (left, matrix))
+        np.add.reduce(np.matmul(left.transpose(0, 2, 1), matrix, out=parts), axis=0, out=out[0])
 
     def under(self, images: Array) -> Array:
         """A view (n, down, across, kernel height, kernel width, groups, C / groups) of padded images (n, H, W, C)."""

@@ -81,10 +81,10 @@ class Conv2d(Layer):
             raise ShapeError(f"got groups = {groups}, expected a divisor of {channels} channels in and of {out} out")
         kernel, stride, dilation = pair(self.kernel_size), pair(self.stride), pair(self.dilation)
         windows = Windows((image[0], image[1]), kernel, stride, dilation, self._padding(kernel, dilation))
-        self.band = Band(windows, channels, out, groups, self)
-        self.patches = Patches("patches", self.band.windows, channels, self.band.tile * out, groups, self)
-        turned = windows.mirrored() if self.band.tile == 1 else None
+        turned = windows.mirrored() if out <= 2 * channels else None  # patches of dy are as much larger than those of x
         self.turned = Patches("turned", turned, out, channels, groups, self) if turned else None
+        self.band = Band(windows, channels, out, groups, self, tiles=turned is None)
+        self.patches = Patches("patches", self.band.windows, channels, self.band.tile * out, groups, self)
         self.winograd = self._winograd(windows, channels)
         self.declare("weight", (out, channels // groups, *kernel), TorchDefault())
         if self.bias:
@@ -171,7 +171,7 @@ class Conv2d(Layer):
         def term(block: slice, dweight: Array) -> None:
             d, x = patches.matrices(self.band.pixels(self.dy[block])), self.x[block]
             room = patches.room(len(x))
-            np.matmul(d.transpose(0, 2, 1), room.filled(x), out=dweight)
+            patches.correlate(d, room.filled(x), len(x), dweight)
             if out is not None:
                 np.matmul(d, self.weight, out=room.matrix)
                 room.add_up(out[block])
@@ -187,7 +187,7 @@ class Conv2d(Layer):
         def term(block: slice, dweight: Array) -> None:
             dy = self.dy[block]
             matrix = patches.room(len(dy)).filled(dy)
-            np.matmul(patches.matrices(self.x[block]).transpose(0, 2, 1), matrix, out=dweight)
+            patches.correlate(patches.matrices(self.x[block]), matrix, len(dy), dweight)
             patches.multiply(matrix, weight, out[block])
 
         total = self._summed(patches.work, patches.step, (self.groups, weight.shape[2], patches.terms), term)
