@@ -64,7 +64,8 @@ class AvgPool2d(Pool2d):
             np.copyto(out, total)
 
     def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
-        for part in parts:
+        np.copyto(parts[-1], d)
+        for part in parts[:-1]:
             if self.tiled[axis]:
                 np.copyto(part, d)
             else:

@@ -59,11 +59,13 @@ class MaxPool2d(Pool2d):
                 )
         return shape
 
-    def prepare(self, merged: Shape, y: Shape) -> None:
-        self.wins = [
-            self.buffer(f"wins{axis}", (shape[0], self.windows.kernel[axis] - 1, *shape[1:]), bool)
-            for axis, shape in ((DOWN, y), (ACROSS, merged))
+    def prepare(self, n: int) -> None:
+        self.kept = [
+            self.buffer(f"wins{axis}", (n, self.windows.kernel[axis] - 1, *shape), bool)
+            for axis, shape in ((DOWN, self.all), (ACROSS, self.merged))
         ]
+        down, across = self.kept
+        self.wins = down, self.lined(across)[:, :, :, : self.across]
 
     def merge(self, axis: int, rows: slice, parts: Sequence[Array], out: Array) -> None:
         keep_largest(parts, out, self.wins[axis][rows])
@@ -73,4 +75,4 @@ class MaxPool2d(Pool2d):
         give_back(d, parts, self.wins[axis][rows], spare)
 
     def branch(self) -> Array:
-        return np.concatenate([wins.ravel() for wins in self.wins])
+        return np.concatenate([wins[:, :, :, self.chosen].ravel() for wins in self.kept])

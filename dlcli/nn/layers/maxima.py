@@ -33,14 +33,15 @@ def keep_largest(parts: Sequence[Array], out: Array, wins: Array) -> None:
 def give_back(d: Array, targets: Sequence[Array], wins: Array, spare: Array | None) -> None:
     """Give each number of d (n, *shape) to the target of the part that won, and 0 to the others; d is used up.
 
-    Without `spare` the targets are set; where they overlap it is room like d, and they are added to.
+    Without `spare` the targets are set. Where they overlap it is room like d: the last is set, the others added to.
     """
     for j in range(len(targets) - 1, 0, -1):
-        share = np.multiply(d, wins[:, j - 1], out=targets[j] if spare is None else spare)
-        if spare is not None:
+        added = spare is not None and j < len(targets) - 1
+        share = np.multiply(d, wins[:, j - 1], out=spare if added else targets[j])
+        if added:
             targets[j] += share
         np.subtract(d, share, out=targets[0] if spare is None and j == 1 else d)
-    if spare is not None:
-        targets[0] += d
-    elif len(targets) == 1:
+    if len(targets) == 1:
         np.copyto(targets[0], d)
+    elif spare is not None:
+        targets[0] += d

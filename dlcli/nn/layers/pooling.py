@@ -19,8 +19,11 @@ from dlcli.nn.windows import Two, Windows
 
 DOWN, ACROSS = 0, 1
 
-BLOCK = 1 << 17
-"""Numbers of images that are worked on at a time, so that they stay in a core's cache from one stage to the next."""
+BLOCK = 1 << 19
+"""Numbers of images that are worked on at a time: with fewer, Python takes longer than a cache saves."""
+
+FEW = 12
+"""Channels below which a pixel is too short a run of memory to be worked on by itself, but for a single channel."""
 
 
 @dataclass(eq=False)
@@ -29,6 +32,9 @@ class Pool2d(Layer):
 
     A window of kh x kw is made one number in two stages, across (kw columns) and then down (kh rows), each over
     strided slices of the whole batch: kw + kh operations on long runs of memory, not kw * kh.
+
+    With few channels an image is strung into one line of pixels, and there is a window across at every one of them;
+    those that are wanted are chosen after the second stage. More numbers are merged so, but in runs that are not short.
     """
 
     kernel_size: Pair
@@ -48,7 +54,10 @@ class Pool2d(Layer):
         raise NotImplementedError
 
     def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
-        """Set `parts`, the gradients at the places of every window, from d, that of the merged array; d is used up."""
+        """Set `parts`, the gradients at the places of every window, from d, that of the merged array; d is used up.
+
+        Where the windows do not tile the axis, add to them.
+        """
         raise NotImplementedError
 
     def setup(self, in_shape: Shape) -> Shape:
@@ -63,13 +72,23 @@ class Pool2d(Layer):
             for size, p, r, s in zip(image, padding, reach, stride, strict=True)
         ]
         self.windows = Windows((image[0], image[1]), kernel, stride, dilation, (sides[0], sides[1]))
-        self.counts = self.windows.count()
-        padded = self.windows.padded
+        self.counts = down, across = self.windows.count()
+        height, width = self.windows.padded
+        self.strung = 1 < channels < FEW
+        self.lines = (1, height * width) if self.strung else (height, width)
+        self.apart = stride[DOWN], 1 if self.strung else stride[ACROSS]
+        self.across = (self.lines[1] - reach[ACROSS]) // self.apart[ACROSS] + 1  # windows in a line
+        self.merged = (height, width if self.strung else across, channels)
+        self.all = (down, *self.merged[1:])  # after the second stage; some columns are chosen of it
+        self.chosen = slice(0, (across - 1) * stride[ACROSS] + 1, stride[ACROSS]) if self.strung else slice(across)
+        self.unset = slice(-self.across) if self.strung else slice(None)  # of a line, where the last places are not
         self.tiled = [
-            (stride[i], dilation[i], self.counts[i] * stride[i]) == (kernel[i], 1, padded[i]) for i in (DOWN, ACROSS)
+            (apart, dilation[i], self.counts[i] * apart) == (kernel[i], 1, self.windows.padded[i])
+            for i, apart in enumerate(self.apart)
         ]
-        self.step = max(1, BLOCK // (channels * math.prod(padded)))
-        return (channels, *self.counts)
+        self.size = sum(kernel) // 2 * math.prod(self.windows.padded) * channels
+        self.step = max(1, BLOCK // (channels * height * width))
+        return (channels, down, across)
 
     @staticmethod
     def _excess(size: int, padding: int, reach: int, stride: int) -> int:
@@ -81,21 +100,27 @@ class Pool2d(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         n, channels = x.shape[:2]
-        images = self._padded(x)
-        y = self._pixels("y", n, channels, self.counts)
-        self.prepare((n, images.shape[1], self.counts[ACROSS], channels), y.shape)
+        images, y = self._padded(x), self._pixels("y", n, channels, self.counts)
+        across = self._across(images)
+        self.prepare(len(x))
 
         def work(lane: int, rows: slice) -> None:
+            room, spare = self.room("merged", self.merged), self.room("all", self.all) if self.strung else y
+            lines, down = self.lined(room), self._down(room)
+            lines[:, :, self.across :] = 0  # where a window would stand over the end
             for block in blocks(rows, self.step):
-                merged = self._merged(block, channels)
-                self.merge(ACROSS, block, self._across(images[block]), merged)
-                self.merge(DOWN, block, self._down(merged), y[block])
+                size = len(y[block])
+                self.merge(ACROSS, block, [part[block] for part in across], lines[:size, :, : self.across])
+                merged = spare[:size] if self.strung else y[block]
+                self.merge(DOWN, block, [part[:size] for part in down], merged)
+                if self.strung:
+                    np.copyto(y[block], merged[:, :, self.chosen])
 
-        self.share(n, sum(self.windows.kernel) * images[0].size, work)
+        self.share(n, self.size, work)
         return self.finished(y).transpose(0, 3, 1, 2)
 
-    def prepare(self, merged: Shape, y: Shape) -> None:
-        """Take the memory that the two stages need; their results (n, height, width, C) have these shapes."""
+    def prepare(self, n: int) -> None:
+        """Take the memory that the two stages need for n images."""
 
     def finished(self, y: Array) -> Array:
         """What remains to be done with y (n, height, width, C), or with its gradient."""
@@ -105,17 +130,25 @@ class Pool2d(Layer):
         n, channels = dy.shape[:2]
         d = self.finished(np.ascontiguousarray(dy.transpose(0, 2, 3, 1)))
         dx = self._pixels("dx", n, channels, self.windows.padded)
+        across = self._across(dx)
+        unset = self.lined(dx)[:, :, self.unset]
 
         def work(lane: int, rows: slice) -> None:
+            room, spare = self.room("merged", self.merged), self.room("all", self.all) if self.strung else d
+            lines, down = self.lined(room), self._down(room)
             for block in blocks(rows, self.step):
-                dmerged = self._merged(block, channels)
-                for axis, target in ((DOWN, dmerged), (ACROSS, dx[block])):
+                size = len(d[block])
+                for axis, target in ((DOWN, room[:size]), (ACROSS, unset[block])):
                     if not self.tiled[axis]:
                         target.fill(0)
-                self.split(DOWN, block, d[block], self._down(dmerged))
-                self.split(ACROSS, block, dmerged, self._across(dx[block]))
+                dmerged = spare[:size] if self.strung else d[block]
+                if self.strung:
+                    dmerged.fill(0)
+                    np.copyto(dmerged[:, :, self.chosen], d[block])
+                self.split(DOWN, block, dmerged, [part[:size] for part in down])
+                self.split(ACROSS, block, lines[:size, :, : self.across], [part[block] for part in across])
 
-        self.share(n, sum(self.windows.kernel) * dx[0].size, work)
+        self.share(n, self.size, work)
         return dx[:, *self.windows.inner].transpose(0, 3, 1, 2)
 
     def flops(self) -> int:
@@ -125,13 +158,13 @@ class Pool2d(Layer):
         """A buffer of images with their channels last."""
         return self.buffer(name, (n, channels, *size)).transpose(0, 2, 3, 1)
 
-    def _merged(self, block: slice, channels: int) -> Array:
-        """Room for a block of images after the first stage, which so stays in a core's cache."""
-        room = self.room("merged", (self.windows.padded[DOWN], self.counts[ACROSS], channels))
-        return room[: block.stop - block.start]
+    def lined(self, images: Array) -> Array:
+        """Images (..., height, width, C), or what was merged across of them, as lines (..., lines, pixels, C)."""
+        *n, height, width, channels = images.shape
+        return images.reshape(*n, self.lines[0], height * width // self.lines[0], channels)
 
     def room(self, name: str, shape: Shape) -> Array:
-        """The calling thread's own room for a block of arrays of this shape."""
+        """The calling thread's own room for a block of arrays of this shape, which so stays in its core's cache."""
         return self.own(name, (self.step, math.prod(shape))).reshape(self.step, *shape)
 
     def _padded(self, x: Array) -> Array:
@@ -144,13 +177,14 @@ class Pool2d(Layer):
         return room
 
     def _across(self, images: Array) -> list[Array]:
-        return [images[:, :, columns] for columns in self._places(ACROSS)]
+        lines = self.lined(images)
+        return [lines[:, :, columns] for columns in self._places(ACROSS, self.across)]
 
-    def _down(self, images: Array) -> list[Array]:
-        return [images[:, rows] for rows in self._places(DOWN)]
+    def _down(self, merged: Array) -> list[Array]:
+        return [merged[:, rows] for rows in self._places(DOWN, self.counts[DOWN])]
 
-    def _places(self, axis: int) -> Iterator[slice]:
-        """The first place of all windows along an axis, the second, ..."""
-        n, stride, dilation = self.counts[axis], self.windows.stride[axis], self.windows.dilation[axis]
+    def _places(self, axis: int, n: int) -> Iterator[slice]:
+        """The first place of n windows along an axis, the second, ..."""
+        apart, dilation = self.apart[axis], self.windows.dilation[axis]
         for first in range(0, self.windows.kernel[axis] * dilation, dilation):
-            yield slice(first, first + (n - 1) * stride + 1, stride)
+            yield slice(first, first + (n - 1) * apart + 1, apart)
