@@ -9,6 +9,7 @@ import pytest
 from commandline import CONFIGS, Cli
 
 import dlcli
+from dlcli.cli.charts import bytes_text
 from dlcli.core.registry import Registry
 
 SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -123,7 +124,7 @@ def test_summary_of_layers_inside_layers(cli: Cli) -> None:
     assert lines["2.1-3"].startswith(f"3 more alike 4 x 8 x 8 {3 * conv} ")
     counts = " ".join(f"{found[key]:,}" for key in ("parameters", "flops", "backward_flops"))
     scratch = sum(row["scratch"] for row in found["rows"])
-    assert lines["total"] == f"{counts} {found['activation_bytes'] / 1e3:.1f} kB {scratch / 1e3:.1f} kB"
+    assert lines["total"] == f"{counts} {bytes_text(found['activation_bytes'])} {bytes_text(scratch)}"
     assert f"{4 * conv} of them frozen; 8 numbers of state\n" in text
 
 
