@@ -45,8 +45,8 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
     ),
     "changes the running statistics alone": ("BatchNorm.forward: self._track(self.mean, var) -> pass",),
     "a difference that is squared": (
-        "BatchNorm._moments: np.subtract(self.x[block], centres[lane], out=self._spare(block))"
-        " -> np.subtract(centres[lane], self.x[block], out=self._spare(block))",
+        "BatchNorm._moments: np.subtract(self.x[rows], mean, out=self._spare(rows))"
+        " -> np.subtract(mean, self.x[rows], out=self._spare(rows))",
     ),
     "a copy where a view would do": ("Flatten.backward: if self.row_major -> if not self.row_major",),
     "weights without a second axis come to the same by broadcasting": (

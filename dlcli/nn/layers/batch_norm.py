@@ -12,23 +12,20 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
 from dlcli.core.options import Count, Positive, Share, example
-from dlcli.core.workers import blocks, lanes
+from dlcli.core.workers import lanes
 from dlcli.nn.initializers import Constant, Zeros
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, images, inferred, pixels
 
-LINE = 1 << 14
+LINE = 1 << 13
 """Numbers in a row that operations run over, at most: neighbouring places are seen as one row that long."""
-
-BLOCK = 1 << 18
-"""Numbers that are worked on at a time, so that they stay in a core's cache from one operation to the next."""
 
 
 @dataclass(eq=False)
 class BatchNorm(Layer):
-    """What BatchNorm1d and BatchNorm2d share: x seen as rows of numbers (N, rows, places in a row * C).
+    """What BatchNorm1d and BatchNorm2d share: x seen as rows of numbers (M / repeats, repeats * C), of its M places.
 
-    Sums over all M places are kept per lane of the batch and added in the order of the lanes.
+    Sums are taken down the columns of each lane's rows: (lanes, repeats * C), and then over lanes and repeats at once.
     """
 
     num_features: Count | None  # None: inferred from the layer before
@@ -53,12 +50,11 @@ class BatchNorm(Layer):
         self.fewest = 2 if places == 1 else 1
         self.repeats = next(r for r in range(min(max(1, LINE // channels), places), 0, -1) if places % r == 0)
         self.row = self.repeats * channels
-        self.size = places * channels
-        self.step = max(1, BLOCK // self.size)
+        self.size = 2 * self.row  # a pass of a few operations takes twice as long as a lane's number does elsewhere
         return in_shape
 
     def forward(self, x: Array, training: bool) -> Array:
-        self.x, self.places = self._rows(x), math.prod(x.shape) // x.shape[1]
+        self.x, self.places = self._rows(x), x.size // x.shape[1]
         self.by_batch = training or not self.track_running_stats
         if self.by_batch:
             self.mean, var = self._moments()
@@ -70,25 +66,30 @@ class BatchNorm(Layer):
         factor, shift = self.scale, -self.mean * self.scale
         if self.affine:
             factor, shift = factor * self.params["weight"], shift * self.params["weight"] + self.params["bias"]
-        factors, shifts = self._row(factor), self._row(shift)
+        factors, shifts = self._repeated(factor, shift)
         y = self.buffer("y", self.x.shape)
 
-        def work(lane: int, block: slice) -> None:
-            np.multiply(self.x[block], factors, out=y[block])
-            y[block] += shifts
+        def work(lane: int, rows: slice) -> None:
+            out = np.multiply(self.x[rows], factors, out=y[rows])
+            out += shifts
 
         self._each(work)
         return self._images(y, x)
 
     def backward(self, dy: Array) -> Array | None:
-        d, mean = self._rows(dy), self._row(self.mean)
+        d = self._rows(dy)
+        (centre,) = self._repeated(self.mean)
+        totals, products = self._by_lane("totals"), self._by_lane("products")
 
-        def with_x(lane: int, block: slice) -> Array:
-            centred = np.subtract(self.x[block], mean, out=self._spare(block))
-            return np.multiply(centred, d[block], out=centred)
+        def sums(lane: int, rows: slice) -> None:
+            ones = np.ones(len(self.x[rows]), d.dtype)
+            centred = np.subtract(self.x[rows], centre, out=self._spare(rows))
+            centred *= d[rows]
+            np.matmul(ones, d[rows], out=totals[lane])  # faster than a sum over the first axis
+            np.matmul(ones, centred, out=products[lane])
 
-        total, product = np.add.reduce(self._sums(lambda lane, block: d[block], with_x), axis=1)
-        product *= self.scale
+        self._each(sums)
+        total, product = self._sum(totals), self._sum(products) * self.scale
         factor = self.scale
         if self.affine:
             self.grads["bias"], self.grads["weight"] = total, product
@@ -96,15 +97,15 @@ class BatchNorm(Layer):
         if not self.needs_input_grad:
             return None
         slope = factor * self.scale * product / -self.places
-        factors, slopes = self._row(factor), self._row(slope)
-        shifts = self._row(factor * total / -self.places - slope * self.mean)
+        shift = factor * total / -self.places - slope * self.mean
+        factors, slopes, shifts = self._repeated(factor, slope, shift)
 
-        def work(lane: int, block: slice) -> None:
-            d[block] *= factors
+        def work(lane: int, rows: slice) -> None:
+            dx = np.multiply(d[rows], factors, out=d[rows])
             if self.by_batch:
-                through = np.multiply(self.x[block], slopes, out=self._spare(block))
+                through = np.multiply(self.x[rows], slopes, out=self._spare(rows))
                 through += shifts
-                d[block] += through
+                dx += through
 
         self._each(work)
         return self._images(d, dy)
@@ -113,27 +114,33 @@ class BatchNorm(Layer):
         return 2 * math.prod(self.out_shape)
 
     def _moments(self) -> tuple[Array, Array]:
-        """Mean and biased variance of every channel: those of each lane, merged as Chan, Golub and LeVeque 1979 do."""
+        """Mean and biased variance of every channel.
+
+        Each column of a lane's rows is centred around its own mean, so that the lanes are handed over once; then the
+        moments of all columns are merged as Chan, Golub and LeVeque 1979 do.
+        """
         if self.places == 1:
             raise ShapeError(
                 f"{type(self).__name__}: got one value for each channel, expected two or more to train on; use a "
                 "larger batch_size, or drop_last where only the last batch is that short"
             )
-        cut = lanes(len(self.x), self.size)
-        per_sample = self.places // len(self.x)
-        counts = np.array([(rows.stop - rows.start) * per_sample for _, rows in cut], self.x.dtype)
-        means = self._sums(lambda lane, block: self.x[block])[0]
-        means /= counts[:, None]
-        mean = counts @ means / self.places
-        centres = [self._row(m) for m in means]
+        means, squares = self._by_lane("means"), self._by_lane("squares")
 
-        def squares(lane: int, block: slice) -> Array:
-            centred = np.subtract(self.x[block], centres[lane], out=self._spare(block))
-            return np.multiply(centred, centred, out=centred)
+        def work(lane: int, rows: slice) -> None:
+            ones = np.ones(len(self.x[rows]), self.x.dtype)
+            mean = np.matmul(ones, self.x[rows], out=means[lane])
+            mean /= len(ones)
+            centred = np.subtract(self.x[rows], mean, out=self._spare(rows))
+            centred *= centred
+            np.matmul(ones, centred, out=squares[lane])
 
-        means -= mean
-        total = np.add.reduce(self._sums(squares)[0], axis=0) + counts @ (means * means)
-        return mean, total / self.places
+        self._each(work)
+        counts = np.array([rows.stop - rows.start for _, rows in lanes(len(self.x), self.size)], self.x.dtype)
+        mean = self._sum(counts[:, None] * means) / self.places
+        means -= self._repeated(mean)
+        means *= means
+        squares += np.multiply(means, counts[:, None], out=means)
+        return mean, self._sum(squares) / self.places
 
     def _track(self, mean: Array, var: Array) -> None:
         """Move the running statistics towards those of this batch."""
@@ -145,43 +152,36 @@ class BatchNorm(Layer):
             state[name] += weight * (new - state[name])
 
     def _rows(self, x: Array) -> Array:
-        """x (N, C, *spatial) as rows (N, rows, row), without a copy where the channels lie innermost."""
-        return pixels(x).reshape(len(x), -1, self.row)
+        """x (N, C, *spatial) as rows, without a copy where the channels lie innermost."""
+        return pixels(x).reshape(-1, self.row)
 
     def _images(self, rows: Array, like: Array) -> Array:
         """The way back."""
-        return images(rows.reshape(len(rows), -1, like.shape[1]), like.shape[2:])
+        return images(rows.reshape(len(like), -1, like.shape[1]), like.shape[2:])
 
-    def _row(self, values: Array) -> Array:
-        """One number for each channel, repeated for the places of a row."""
-        return np.tile(values, self.repeats)
-
-    def _spare(self, block: slice) -> Array:
-        """Room for a block: one for each thread, so that it stays in that core's cache from lane to lane."""
-        return self.own("spare", (self.step, *self.x.shape[1:]))[: block.stop - block.start]
+    def _repeated(self, *values: Array) -> Array:
+        """Numbers for each channel, repeated for the places of a row: (values, repeats * C)."""
+        rows = np.empty((len(values), self.repeats, len(values[0])), values[0].dtype)
+        for row, value in zip(rows, values, strict=True):
+            row[:] = value
+        return rows.reshape(len(values), -1)
 
     def _each(self, work: Callable[[int, slice], None]) -> None:
-        """Call work(lane, rows) for every block of every lane."""
+        """Call work(lane, its rows) for every lane."""
+        self.share(len(self.x), self.size, work)
 
-        def by_blocks(lane: int, rows: slice) -> None:
-            for block in blocks(rows, self.step):
-                work(lane, block)
+    def _spare(self, rows: slice) -> Array:
+        """Room for the rows of a lane: one for each thread, so that it stays in that core's cache."""
+        return self.own("spare", (rows.stop - rows.start, self.row))
 
-        self.share(len(self.x), self.size, by_blocks)
+    def _by_lane(self, name: str) -> Array:
+        """Room for a sum of each lane's rows: (lanes, repeats * C)."""
+        return self.buffer(name, (len(lanes(len(self.x), self.size)), self.row))
 
-    def _sums(self, *terms: Callable[[int, slice], Array]) -> Array:
-        """The sums over all places of what each term gives for every block: (terms, lanes, C)."""
-        count = len(lanes(len(self.x), self.size))
-        sums = self.buffer("sums", (len(terms) * count, self.row)).reshape(len(terms), count, -1)
-        sums.fill(0)
-
-        def work(lane: int, block: slice) -> None:
-            for total, term in zip(sums, terms, strict=True):
-                rows = term(lane, block).reshape(-1, self.row)
-                total[lane] += np.ones(len(rows), rows.dtype) @ rows  # faster than a sum over the first axis
-
-        self._each(work)
-        return np.add.reduce(sums.reshape(len(terms), count, self.repeats, -1), axis=2)
+    def _sum(self, parts: Array) -> Array:
+        """Over lanes and repeats."""
+        parts = parts.reshape(-1, self.row // self.repeats)
+        return np.ones(len(parts), parts.dtype) @ parts
 
 
 @layers.register

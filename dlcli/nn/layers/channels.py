@@ -11,12 +11,12 @@ from dlcli.nn.layer import Shape
 
 def pixels(x: Array) -> Array:
     """x (N, C, *spatial) as (N, P, C), P places in row-major order; a view where the channels lie innermost."""
-    return np.ascontiguousarray(np.moveaxis(x, 1, -1)).reshape(len(x), -1, x.shape[1])
+    return np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1)).reshape(len(x), -1, x.shape[1])
 
 
 def images(y: Array, spatial: Shape) -> Array:
     """y (N, P, C) as (N, C, *spatial), the way back from `pixels`: always a view."""
-    return np.moveaxis(y.reshape(len(y), *spatial, y.shape[2]), -1, 1)
+    return y.reshape(len(y), *spatial, y.shape[2]).transpose(0, -1, *range(1, len(spatial) + 1))
 
 
 def image_shape(in_shape: Shape) -> tuple[int, int, int]:
