@@ -24,6 +24,7 @@ from dlcli.nn.layers.layer_norm import LayerNorm
 from dlcli.nn.layers.linear import Linear
 from dlcli.nn.layers.max_pool2d import MaxPool2d
 from dlcli.nn.layers.maxout import Maxout
+from dlcli.nn.layers.pooling import FEW
 from dlcli.nn.layers.prelu import PReLU
 from dlcli.nn.layers.reshape import Reshape
 from dlcli.nn.layers.softmax import Softmax
@@ -302,15 +303,16 @@ def naive_windows(x: Any, kernel: int, stride: int, padding: int, fill: float) -
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 1, 1), (3, 2, 1), (2, 3, 0)])
+@pytest.mark.parametrize("channels", [1, 2, FEW])
 @pytest.mark.parametrize("name", ["MaxPool2d", "AvgPool2d"])
-def test_pooling_equals_a_loop_over_windows(name: str, kernel: int, stride: int, padding: int) -> None:
+def test_pooling_equals_a_loop_over_windows(name: str, channels: int, kernel: int, stride: int, padding: int) -> None:
     rng = np.random.default_rng(0)
-    x = rng.integers(-2, 3, size=(3, 2, 7, 6)).astype(np.float64)
+    x = rng.integers(-2, 3, size=(3, channels, 7, 6)).astype(np.float64)
     layer = build("layers", name, {"kernel_size": kernel, "stride": stride, "padding": padding})
     y = layer.forward(x)
     dy = rng.normal(size=y.shape)
-    wanted_y, wanted_dx = np.zeros_like(y), np.zeros((3, 2, 7 + 2 * padding, 6 + 2 * padding))
-    for n, c in product(range(3), range(2)):
+    wanted_y, wanted_dx = np.zeros_like(y), np.zeros((3, channels, 7 + 2 * padding, 6 + 2 * padding))
+    for n, c in product(range(3), range(channels)):
         fill = -np.inf if name == "MaxPool2d" else 0.0
         for (i, j), window in naive_windows(x[n, c], kernel, stride, padding, fill):
             at = n, c, i // stride, j // stride

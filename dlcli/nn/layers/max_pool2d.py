@@ -62,7 +62,7 @@ class MaxPool2d(Pool2d):
     def prepare(self, n: int) -> None:
         self.kept = [
             self.buffer(f"wins{axis}", (n, self.windows.kernel[axis] - 1, *shape), bool)
-            for axis, shape in ((DOWN, self.all), (ACROSS, self.merged))
+            for axis, shape in ((DOWN, self.second), (ACROSS, self.first))
         ]
         down, across = self.kept
         self.wins = down, self.lined(across)[:, :, :, : self.across]

@@ -33,8 +33,8 @@ class Pool2d(Layer):
     A window of kh x kw is made one number in two stages, across (kw columns) and then down (kh rows), each over
     strided slices of the whole batch: kw + kh operations on long runs of memory, not kw * kh.
 
-    With few channels an image is strung into one line of pixels, and there is a window across at every one of them;
-    those that are wanted are chosen after the second stage. More numbers are merged so, but in runs that are not short.
+    With few channels an image is strung into one line of pixels, with a window across at every one of them, and those
+    that are wanted are chosen after the second stage: more numbers to work on, but in long runs here too.
     """
 
     kernel_size: Pair
@@ -56,7 +56,7 @@ class Pool2d(Layer):
     def split(self, axis: int, rows: slice, d: Array, parts: Sequence[Array]) -> None:
         """Set `parts`, the gradients at the places of every window, from d, that of the merged array; d is used up.
 
-        Where the windows do not tile the axis, add to them.
+        Where the windows do not tile the axis, only the last part is set, and the others are added to.
         """
         raise NotImplementedError
 
@@ -73,22 +73,28 @@ class Pool2d(Layer):
         ]
         self.windows = Windows((image[0], image[1]), kernel, stride, dilation, (sides[0], sides[1]))
         self.counts = down, across = self.windows.count()
-        height, width = self.windows.padded
+        self._arrange(channels)
+        return (channels, down, across)
+
+    def _arrange(self, channels: int) -> None:
+        """Settle how the two stages go over images of that many channels."""
+        (height, width), (down, across), stride = self.windows.padded, self.counts, self.windows.stride
         self.strung = 1 < channels < FEW
         self.lines = (1, height * width) if self.strung else (height, width)
-        self.apart = stride[DOWN], 1 if self.strung else stride[ACROSS]
-        self.across = (self.lines[1] - reach[ACROSS]) // self.apart[ACROSS] + 1  # windows in a line
-        self.merged = (height, width if self.strung else across, channels)
-        self.all = (down, *self.merged[1:])  # after the second stage; some columns are chosen of it
+        self.apart = stride[DOWN], 1 if self.strung else stride[ACROSS]  # the windows of a stage
+        self.across = (self.lines[1] - self.windows.reach[ACROSS]) // self.apart[ACROSS] + 1  # windows in a line
+        self.first = (height, width if self.strung else across, channels)  # what an image is after the first stage
+        self.second = (down, *self.first[1:])
         self.chosen = slice(0, (across - 1) * stride[ACROSS] + 1, stride[ACROSS]) if self.strung else slice(across)
-        self.unset = slice(-self.across) if self.strung else slice(None)  # of a line, where the last places are not
+        self.unset = slice(-self.across) if self.strung else slice(None)  # of a line: where no last part of a window is
         self.tiled = [
-            (apart, dilation[i], self.counts[i] * apart) == (kernel[i], 1, self.windows.padded[i])
-            for i, apart in enumerate(self.apart)
+            (apart, dilation, count * apart) == (kernel, 1, size)
+            for apart, dilation, count, kernel, size in zip(
+                self.apart, self.windows.dilation, self.counts, self.windows.kernel, self.windows.padded, strict=True
+            )
         ]
-        self.size = sum(kernel) // 2 * math.prod(self.windows.padded) * channels
-        self.step = max(1, BLOCK // (channels * height * width))
-        return (channels, down, across)
+        self.size = sum(self.windows.kernel) // 2 * height * width * channels
+        self.step = max(1, BLOCK // (height * width * channels))
 
     @staticmethod
     def _excess(size: int, padding: int, reach: int, stride: int) -> int:
@@ -105,16 +111,16 @@ class Pool2d(Layer):
         self.prepare(len(x))
 
         def work(lane: int, rows: slice) -> None:
-            room, spare = self.room("merged", self.merged), self.room("all", self.all) if self.strung else y
+            room = self.room("first", self.first)
             lines, down = self.lined(room), self._down(room)
-            lines[:, :, self.across :] = 0  # where a window would stand over the end
             for block in blocks(rows, self.step):
                 size = len(y[block])
+                lines[:size, :, self.across :] = 0  # where a window would stand over the end
                 self.merge(ACROSS, block, [part[block] for part in across], lines[:size, :, : self.across])
-                merged = spare[:size] if self.strung else y[block]
-                self.merge(DOWN, block, [part[:size] for part in down], merged)
+                second = self.room("second", self.second)[:size] if self.strung else y[block]
+                self.merge(DOWN, block, [part[:size] for part in down], second)
                 if self.strung:
-                    np.copyto(y[block], merged[:, :, self.chosen])
+                    np.copyto(y[block], second[:, :, self.chosen])
 
         self.share(n, self.size, work)
         return self.finished(y).transpose(0, 3, 1, 2)
@@ -134,18 +140,18 @@ class Pool2d(Layer):
         unset = self.lined(dx)[:, :, self.unset]
 
         def work(lane: int, rows: slice) -> None:
-            room, spare = self.room("merged", self.merged), self.room("all", self.all) if self.strung else d
+            room = self.room("first", self.first)
             lines, down = self.lined(room), self._down(room)
             for block in blocks(rows, self.step):
                 size = len(d[block])
                 for axis, target in ((DOWN, room[:size]), (ACROSS, unset[block])):
                     if not self.tiled[axis]:
                         target.fill(0)
-                dmerged = spare[:size] if self.strung else d[block]
+                second = self.room("second", self.second)[:size] if self.strung else d[block]
                 if self.strung:
-                    dmerged.fill(0)
-                    np.copyto(dmerged[:, :, self.chosen], d[block])
-                self.split(DOWN, block, dmerged, [part[:size] for part in down])
+                    second.fill(0)
+                    np.copyto(second[:, :, self.chosen], d[block])
+                self.split(DOWN, block, second, [part[:size] for part in down])
                 self.split(ACROSS, block, lines[:size, :, : self.across], [part[block] for part in across])
 
         self.share(n, self.size, work)
@@ -159,7 +165,7 @@ class Pool2d(Layer):
         return self.buffer(name, (n, channels, *size)).transpose(0, 2, 3, 1)
 
     def lined(self, images: Array) -> Array:
-        """Images (..., height, width, C), or what was merged across of them, as lines (..., lines, pixels, C)."""
+        """Images (..., height, width, C), or what the first stage makes of them, as lines (..., lines, pixels, C)."""
         *n, height, width, channels = images.shape
         return images.reshape(*n, self.lines[0], height * width // self.lines[0], channels)
 
