@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
 from annotated_types import Ge, Lt
+from numpy.typing import NDArray
 
 Seed = Annotated[int, Ge(0), Lt(2**64)]
 
@@ -23,6 +24,16 @@ def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
     for number in (seed, *indices):
         words += [number & 0xFFFFFFFF, number >> 32]
     return np.random.default_rng(words)
+
+
+def quarters(fresh: np.random.Generator, first: int, last: int) -> NDArray[np.uint16]:
+    """The numbers from `first` to before `last` of a fresh stream, each a quarter of one of its words of 64 bits.
+
+    It skips those before them, so that parts of one stream may be drawn side by side.
+    """
+    cast(np.random.PCG64, fresh.bit_generator).advance(first // 4)
+    words = fresh.integers(0, 1 << 64, size=-(-last // 4) - first // 4, dtype=np.uint64)
+    return words.view(np.uint16)[first % 4 :][: last - first]
 
 
 @dataclass

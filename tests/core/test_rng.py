@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
-from dlcli.core.rng import PURPOSES, stream
+from dlcli.core.rng import PURPOSES, quarters, stream
 
 
 def first(seed: int, purpose: str, *indices: int) -> int:
@@ -37,3 +38,9 @@ def test_the_bits_of_a_stream_are_pinned() -> None:
 def test_an_unknown_purpose_is_a_bug() -> None:
     with pytest.raises(ValueError, match="tuple"):
         stream(0, "fun")
+
+
+def test_parts_of_a_stream_are_what_the_whole_has_there() -> None:
+    whole = stream(3, "layer").integers(0, 1 << 64, size=10, dtype=np.uint64).view(np.uint16)
+    for first, last in itertools.combinations(range(len(whole) + 1), 2):
+        np.testing.assert_array_equal(quarters(stream(3, "layer"), first, last), whole[first:last])

@@ -61,12 +61,10 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
     "works on columns again that another lane gives, to the same numbers": (
         "Linear._product: columns * part.start -> part.start",
     ),
-    "matters for one value that is never drawn: p or a probability of 1, a random 0, all weights 0": (
+    "matters for one value that is never drawn: p or a probability of 1, all weights 0": (
         "Dropout.forward: LEVELS - 1 -> LEVELS + 1",
         "Dropout.forward: LEVELS - 1 -> LEVELS",
         "Dropout.forward: LEVELS - 1 -> LEVELS - 2",
-        "Dropout.forward: self.rng().integers(0, 1 << 64, size=-(-size // 4), dtype=np.uint64)"
-        " -> self.rng().integers(1, 1 << 64, size=-(-size // 4), dtype=np.uint64)",
         "FocalLoss.forward: -1 -> -2",
         "FocalLoss.forward: miss != 0 -> miss != 1",
         "Loss.divisor: count or 1 -> count or 2",
