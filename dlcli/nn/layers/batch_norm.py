@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from dlcli.core.arena import Array
 from dlcli.core.errors import ShapeError
 from dlcli.core.options import Count, Positive, Share, example
-from dlcli.core.workers import lanes
+from dlcli.core.workers import blocks, lanes
 from dlcli.nn.initializers import Constant, Zeros
 from dlcli.nn.layer import Layer, Shape, layers
 from dlcli.nn.layers.channels import image_shape, images, inferred, pixels
@@ -20,12 +21,15 @@ from dlcli.nn.layers.channels import image_shape, images, inferred, pixels
 LINE = 1 << 13
 """Numbers in a row that operations run over, at most: neighbouring places are seen as one row that long."""
 
+BLOCK = 1 << 18
+"""Numbers that a thread works on at a time, at most: with fewer, threads wait more often for each other."""
+
 
 @dataclass(eq=False)
 class BatchNorm(Layer):
     """What BatchNorm1d and BatchNorm2d share: x seen as rows of numbers (M / repeats, repeats * C), of its M places.
 
-    Sums are taken down the columns of each lane's rows: (lanes, repeats * C), and then over lanes and repeats at once.
+    Sums are taken down the columns of each block of rows: (blocks, repeats * C), then over blocks and repeats at once.
     """
 
     num_features: Count | None  # None: inferred from the layer before
@@ -50,11 +54,14 @@ class BatchNorm(Layer):
         self.fewest = 2 if places == 1 else 1
         self.repeats = next(r for r in range(min(max(1, LINE // channels), places), 0, -1) if places % r == 0)
         self.row = self.repeats * channels
-        self.size = 2 * self.row  # a pass of a few operations takes twice as long as a lane's number does elsewhere
+        self.step = max(1, BLOCK // self.row)
         return in_shape
 
     def forward(self, x: Array, training: bool) -> Array:
-        self.x, self.places = self._rows(x), x.size // x.shape[1]
+        self.x, self.places = pixels(x).reshape(-1, self.row), x.size // x.shape[1]
+        numbers, cut = count(), lanes(len(self.x), self.row)
+        self.blocks = [[(next(numbers), block) for block in blocks(rows, self.step)] for _, rows in cut]
+        self.counts = np.array([rows.stop - rows.start for lane in self.blocks for _, rows in lane], x.dtype)
         self.by_batch = training or not self.track_running_stats
         if self.by_batch:
             self.mean, var = self._moments()
@@ -69,24 +76,24 @@ class BatchNorm(Layer):
         factors, shifts = self._repeated(factor, shift)
         y = self.buffer("y", self.x.shape)
 
-        def work(lane: int, rows: slice) -> None:
+        def work(block: int, rows: slice) -> None:
             out = np.multiply(self.x[rows], factors, out=y[rows])
             out += shifts
 
         self._each(work)
-        return self._images(y, x)
+        return images(y.reshape(len(x), -1, x.shape[1]), x.shape[2:])
 
     def backward(self, dy: Array) -> Array | None:
-        d = self._rows(dy)
+        d = pixels(dy).reshape(-1, self.row)
         (centre,) = self._repeated(self.mean)
-        totals, products = self._by_lane("totals"), self._by_lane("products")
+        totals, products = self._by_block("totals"), self._by_block("products")
 
-        def sums(lane: int, rows: slice) -> None:
+        def sums(block: int, rows: slice) -> None:
             ones = np.ones(len(self.x[rows]), d.dtype)
             centred = np.subtract(self.x[rows], centre, out=self._spare(rows))
             centred *= d[rows]
-            np.matmul(ones, d[rows], out=totals[lane])  # faster than a sum over the first axis
-            np.matmul(ones, centred, out=products[lane])
+            np.matmul(ones, d[rows], out=totals[block])  # faster than a sum over the first axis
+            np.matmul(ones, centred, out=products[block])
 
         self._each(sums)
         total, product = self._sum(totals), self._sum(products) * self.scale
@@ -100,7 +107,7 @@ class BatchNorm(Layer):
         shift = factor * total / -self.places - slope * self.mean
         factors, slopes, shifts = self._repeated(factor, slope, shift)
 
-        def work(lane: int, rows: slice) -> None:
+        def work(block: int, rows: slice) -> None:
             dx = np.multiply(d[rows], factors, out=d[rows])
             if self.by_batch:
                 through = np.multiply(self.x[rows], slopes, out=self._spare(rows))
@@ -108,7 +115,7 @@ class BatchNorm(Layer):
                 dx += through
 
         self._each(work)
-        return self._images(d, dy)
+        return images(d.reshape(len(dy), -1, dy.shape[1]), dy.shape[2:])
 
     def flops(self) -> int:
         return 2 * math.prod(self.out_shape)
@@ -116,30 +123,30 @@ class BatchNorm(Layer):
     def _moments(self) -> tuple[Array, Array]:
         """Mean and biased variance of every channel.
 
-        Each column of a lane's rows is centred around its own mean, so that the lanes are handed over once; then the
-        moments of all columns are merged as Chan, Golub and LeVeque 1979 do.
+        Each column of a block is centred around its own mean, so that the blocks are handed over once; then the moments
+        of all columns are merged as Chan, Golub and LeVeque 1979 do.
         """
         if self.places == 1:
             raise ShapeError(
                 f"{type(self).__name__}: got one value for each channel, expected two or more to train on; use a "
                 "larger batch_size, or drop_last where only the last batch is that short"
             )
-        means, squares = self._by_lane("means"), self._by_lane("squares")
+        means, squares = self._by_block("means"), self._by_block("squares")
 
-        def work(lane: int, rows: slice) -> None:
+        def work(block: int, rows: slice) -> None:
             ones = np.ones(len(self.x[rows]), self.x.dtype)
-            mean = np.matmul(ones, self.x[rows], out=means[lane])
+            mean = np.matmul(ones, self.x[rows], out=means[block])
             mean /= len(ones)
             centred = np.subtract(self.x[rows], mean, out=self._spare(rows))
             centred *= centred
-            np.matmul(ones, centred, out=squares[lane])
+            np.matmul(ones, centred, out=squares[block])
 
         self._each(work)
-        counts = np.array([rows.stop - rows.start for _, rows in lanes(len(self.x), self.size)], self.x.dtype)
-        mean = self._sum(counts[:, None] * means) / self.places
+        counts = self.counts[:, None]
+        mean = self._sum(counts * means) / self.places
         means -= self._repeated(mean)
         means *= means
-        squares += np.multiply(means, counts[:, None], out=means)
+        squares += np.multiply(means, counts, out=means)
         return mean, self._sum(squares) / self.places
 
     def _track(self, mean: Array, var: Array) -> None:
@@ -151,14 +158,6 @@ class BatchNorm(Layer):
         for name, new in (("running_mean", mean), ("running_var", var * (self.places / (self.places - 1)))):
             state[name] += weight * (new - state[name])
 
-    def _rows(self, x: Array) -> Array:
-        """x (N, C, *spatial) as rows, without a copy where the channels lie innermost."""
-        return pixels(x).reshape(-1, self.row)
-
-    def _images(self, rows: Array, like: Array) -> Array:
-        """The way back."""
-        return images(rows.reshape(len(like), -1, like.shape[1]), like.shape[2:])
-
     def _repeated(self, *values: Array) -> Array:
         """Numbers for each channel, repeated for the places of a row: (values, repeats * C)."""
         rows = np.empty((len(values), self.repeats, len(values[0])), values[0].dtype)
@@ -167,19 +166,24 @@ class BatchNorm(Layer):
         return rows.reshape(len(values), -1)
 
     def _each(self, work: Callable[[int, slice], None]) -> None:
-        """Call work(lane, its rows) for every lane."""
-        self.share(len(self.x), self.size, work)
+        """Call work(block, its rows) for every block of every lane."""
+
+        def by_blocks(lane: int, _: slice) -> None:
+            for block, rows in self.blocks[lane]:
+                work(block, rows)
+
+        self.share(len(self.x), self.row, by_blocks)
 
     def _spare(self, rows: slice) -> Array:
-        """Room for the rows of a lane: one for each thread, so that it stays in that core's cache."""
-        return self.own("spare", (rows.stop - rows.start, self.row))
+        """Room for the rows of a block: one for each thread, so that it stays in that core's cache."""
+        return self.own("spare", (self.step, self.row))[: rows.stop - rows.start]
 
-    def _by_lane(self, name: str) -> Array:
-        """Room for a sum of each lane's rows: (lanes, repeats * C)."""
-        return self.buffer(name, (len(lanes(len(self.x), self.size)), self.row))
+    def _by_block(self, name: str) -> Array:
+        """Room for a sum of each block's rows: (blocks, repeats * C)."""
+        return self.buffer(name, (len(self.counts), self.row))
 
     def _sum(self, parts: Array) -> Array:
-        """Over lanes and repeats."""
+        """Over blocks and repeats."""
         parts = parts.reshape(-1, self.row // self.repeats)
         return np.ones(len(parts), parts.dtype) @ parts
 
