@@ -80,9 +80,9 @@ class Pool2d(Layer):
         """Settle how the two stages go over images of that many channels."""
         (height, width), (down, across), stride = self.windows.padded, self.counts, self.windows.stride
         self.strung = 1 < channels < FEW
-        self.lines = (1, height * width) if self.strung else (height, width)
+        pixels = height * width if self.strung else width  # of a line
         self.apart = stride[DOWN], 1 if self.strung else stride[ACROSS]  # the windows of a stage
-        self.across = (self.lines[1] - self.windows.reach[ACROSS]) // self.apart[ACROSS] + 1  # windows in a line
+        self.across = (pixels - self.windows.reach[ACROSS]) // self.apart[ACROSS] + 1  # windows in a line
         self.first = (height, width if self.strung else across, channels)  # what an image is after the first stage
         self.second = (down, *self.first[1:])
         self.chosen = slice(0, (across - 1) * stride[ACROSS] + 1, stride[ACROSS]) if self.strung else slice(across)
@@ -115,9 +115,11 @@ class Pool2d(Layer):
             lines, down = self.lined(room), self._down(room)
             for block in blocks(rows, self.step):
                 size = len(y[block])
-                lines[:size, :, self.across :] = 0  # where a window would stand over the end
                 self.merge(ACROSS, block, [part[block] for part in across], lines[:size, :, : self.across])
-                second = self.room("second", self.second)[:size] if self.strung else y[block]
+                second = y[block]
+                if self.strung:
+                    lines[:size, :, self.across :] = 0  # where a window would stand over the end
+                    second = self.room("second", self.second)[:size]
                 self.merge(DOWN, block, [part[:size] for part in down], second)
                 if self.strung:
                     np.copyto(y[block], second[:, :, self.chosen])
@@ -147,8 +149,9 @@ class Pool2d(Layer):
                 for axis, target in ((DOWN, room[:size]), (ACROSS, unset[block])):
                     if not self.tiled[axis]:
                         target.fill(0)
-                second = self.room("second", self.second)[:size] if self.strung else d[block]
+                second = d[block]
                 if self.strung:
+                    second = self.room("second", self.second)[:size]
                     second.fill(0)
                     np.copyto(second[:, :, self.chosen], d[block])
                 self.split(DOWN, block, second, [part[:size] for part in down])
@@ -166,8 +169,10 @@ class Pool2d(Layer):
 
     def lined(self, images: Array) -> Array:
         """Images (..., height, width, C), or what the first stage makes of them, as lines (..., lines, pixels, C)."""
+        if not self.strung:
+            return images
         *n, height, width, channels = images.shape
-        return images.reshape(*n, self.lines[0], height * width // self.lines[0], channels)
+        return images.reshape(*n, 1, height * width, channels)
 
     def room(self, name: str, shape: Shape) -> Array:
         """The calling thread's own room for a block of arrays of this shape, which so stays in its core's cache."""
