@@ -17,7 +17,7 @@ MOST = 8
 GRAIN = 1 << 19
 """Numbers in a lane, at least: with fewer, handing it over costs more than another thread saves."""
 
-TERMS = 16
+TERMS = 24
 """Terms of its sums that a product adds up while another layer works on one number."""
 
 LOCKED = 500

@@ -45,7 +45,7 @@ class Patches:
         self.by_image = not few or windows.kernel[1] > self.count[1]
         self.by_patch = self.by_image and self.terms // windows.kernel[0] >= self.count[1]
         self._kept: dict[str, Array] | None = None
-        self._rooms: dict[tuple[int, int], Room] = {}
+        self._rooms: dict[int, dict[int, Room]] = {}
 
     def room(self, n: int) -> Room:
         """The calling thread's own room for the patches of n images, made once where memory is kept."""
@@ -54,10 +54,12 @@ class Patches:
             return Room(self, n)
         if kept is not self._kept:
             self._rooms, self._kept = {}, kept  # in this order, as threads may meet here
-        key = get_ident(), n
-        if key not in self._rooms:
-            self._rooms[key] = Room(self, n)
-        return self._rooms[key]
+        rooms = self._rooms.setdefault(get_ident(), {})
+        if n not in rooms:
+            if n > max(rooms, default=0):
+                rooms.clear()  # the memory of smaller ones gives way to a larger one
+            rooms[n] = Room(self, n)
+        return rooms[n]
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_kept": None, "_rooms": {}}

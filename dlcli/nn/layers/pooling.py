@@ -93,7 +93,7 @@ class Pool2d(Layer):
                 self.apart, self.windows.dilation, self.counts, self.windows.kernel, self.windows.padded, strict=True
             )
         ]
-        self.size = sum(self.windows.kernel) // 2 * height * width * channels
+        self.size = sum(self.windows.kernel) * height * width * channels // (1 if self.strung else 2)
         self.step = max(1, BLOCK // (height * width * channels))
 
     @staticmethod
