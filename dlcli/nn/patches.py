@@ -105,14 +105,18 @@ class Patches:
         (down, across), (sh, sw), (dh, dw) = self.count, self.windows.stride, self.windows.dilation
         high, wide = self.windows.kernel
         images = images.reshape(*images.shape[:3], self.groups, -1)
+        n, h, w, *rest = images.strides
+        run = sw if dw == 1 else 1  # columns that the windows of a row see in turn, without an overlap
         for i in range(high):
-            rows = slice(i * dh, i * dh + (down - 1) * sh + 1, sh)
+            rows = images[:, i * dh : i * dh + (down - 1) * sh + 1 : sh]
             if dw == 1 and across < wide:  # a window at a time, since there are fewer than they have columns
                 for t in range(across):
-                    yield patches[:, :, t, i], images[:, rows, t * sw : t * sw + wide]
+                    yield patches[:, :, t, i], rows[:, :, t * sw : t * sw + wide]
             else:
-                for j in range(wide):
-                    yield patches[:, :, :, i, j], images[:, rows, j * dw : j * dw + (across - 1) * sw + 1 : sw]
+                for j in range(0, wide, run):
+                    part = patches[:, :, :, i, j : j + run]
+                    strides = (n, sh * h, sw * w, w, *rest)
+                    yield part, as_strided(rows[:, :, j * dw :], part.shape, strides)
 
     def _by_place(self, images: Array) -> Array:
         """Room for the numbers of these images in the order (down, across, n, C), with very few channels outermost."""

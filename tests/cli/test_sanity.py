@@ -15,7 +15,8 @@ from dlcli.data.digits import Digits
 from dlcli.experiment.sanity.course import Course, short_training
 from dlcli.experiment.sanity.fitting import Fit, own_fit, steered
 
-DOWNLOADED = ("mnist", "mnist_cnn", "mnist_lenet", "mnist_mlp", "mnist_mlp_augmented")
+SPEEDRUNS = ("speedrun_98", "speedrun_99", "speedrun_995")
+DOWNLOADED = ("mnist", "mnist_cnn", "mnist_lenet", "mnist_mlp", "mnist_mlp_augmented", *SPEEDRUNS)
 MISSING = ("fashion_mnist",)
 """Configs whose data no machine of ours holds."""
 

@@ -107,7 +107,7 @@ def test_agrees_with_what_training_allocates(name: str, changes: list[str], tmp_
     assert told(config, info).training_bytes == pytest.approx(allocated(config, info, 1), rel=0.05)
 
 
-@pytest.mark.parametrize(("name", "batch"), [("residual", 100), ("mnist_lenet", 64)])  # long enough for several lanes
+@pytest.mark.parametrize(("name", "batch"), [("residual", 400), ("mnist_lenet", 64)])  # long enough for several lanes
 def test_every_thread_takes_its_own_buffers(name: str, batch: int, tmp_path: Path) -> None:
     config, info = prepared(name, [f"data.batch_size={batch}"], tmp_path)
     one, two = (told(config, info, threads).training_bytes for threads in (1, 2))

@@ -19,7 +19,7 @@ CONTRACT = ("dlcli.nn.layer", "dlcli.nn.loss", "dlcli.nn.standalone")
 
 DIVISOR = "Loss.divisor"
 
-GEOMETRY = {"Windows.count", "Windows.mirrored", "Room.__init__"}
+GEOMETRY = {"Windows.count", "Windows.mirrored", "Patches.room", "Room.__init__"}
 """How many windows there are, over which images: like a wrong stride, a mistake there reads foreign memory."""
 
 FILLS = {"copyto", "put_along_axis"}
