@@ -68,15 +68,18 @@ def text(found: Timing) -> str:
     threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
     batch = f"{found.batch_size:,.1f}".removesuffix(".0")
     tail = [
-        f"{found.steps} steps of {batch} samples in {found.dtype} on {threads}: "
+        f"{_steps(found.steps)} of {batch} samples in {found.dtype} on {threads}: "
         f"{found.samples_per_second:,.0f} samples/s",
         f"peak: {found.peak:.0f} GFLOP/s a thread, in a large matrix product; the stopwatch took "
         f"{1e6 * found.overhead:.0f} us a step, which is not counted",
     ]
+    shares = [side.peak or 0.0 for row in found.layers for side in (row.forward, row.backward)]
+    if max(shares, default=0.0) > 1:
+        tail.append("more than 100 % of the peak: the machine was busier while that was measured, try again")
     if found.epoch_seconds is not None:
         whole = f"all {found.epochs}: {seconds_text(found.epochs * found.epoch_seconds)}"
         tail.append(
-            f"an epoch of {found.steps_per_epoch:,} steps: about {seconds_text(found.epoch_seconds)}, {whole}, "
+            f"an epoch of {_steps(found.steps_per_epoch or 0)}: about {seconds_text(found.epoch_seconds)}, {whole}, "
             "without evaluation and checkpoints"
         )
     headers = ["#", "layer", *(h for side in ("forward", "backward") for h in (f"{side} ms", "sd", "GFLOP/s", "peak"))]
@@ -88,6 +91,10 @@ def _pass(found: Pass) -> list[str]:
     counted = found.gflops is not None and found.peak is not None
     rate = f"{found.gflops:.3g}" if found.gflops is not None else ""
     return [_ms(found.mean), _ms(found.sd), rate, percent(found.peak or 0.0, 1) if counted else ""]
+
+
+def _steps(count: int) -> str:
+    return f"{count:,} step{'s' * (count != 1)}"
 
 
 def _ms(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -51,6 +52,7 @@ class Workers:
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
         self._calls: SimpleQueue[Call | None] | None = None
+        self._process = 0
 
     def each(self, work: Callable[[int, Any], Any], parts: Sequence[tuple[int, Any]]) -> None:
         """Call work(*part) for every part, in any order; the first exception is raised when all have ended."""
@@ -74,9 +76,9 @@ class Workers:
 
         A pool of the standard library makes a future of each, and took twice as long to hand a lane over.
         """
-        if self._calls is None:
+        if self._calls is None or self._process != os.getpid():  # a fork has no threads
             calls: SimpleQueue[Call | None] = SimpleQueue()
-            self._calls = calls
+            self._calls, self._process = calls, os.getpid()
             for _ in range(self.threads - 1):
                 Thread(target=_serve, args=[calls], daemon=True).start()
                 weakref.finalize(self, calls.put, None)

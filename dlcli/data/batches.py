@@ -145,9 +145,13 @@ class Batches(Scratch):
         return self.normalizer.apply(raw, self.buffer("inputs", shape)), targets
 
 
+def held_out(n: int, validation: int | float) -> int:
+    """How many of n samples are held out: a count, or a fraction below 1."""
+    return validation if isinstance(validation, int) else round(validation * n)
+
+
 def split_validation(n: int, validation: int | float, seed: int) -> tuple[Array, Array]:
-    """Rows (training, held out) of n samples: a count, or a fraction below 1, drawn from the seed; both in order."""
-    count = validation if isinstance(validation, int) else round(validation * n)
+    """Rows (training, held out) of n samples, drawn from the seed; both in order."""
     held = np.zeros(n, bool)
-    held[stream(seed, "split").permutation(n)[:count]] = True
+    held[stream(seed, "split").permutation(n)[: held_out(n, validation)]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)

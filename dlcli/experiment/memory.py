@@ -16,6 +16,7 @@ from dlcli.core.arena import Array, Scratch
 from dlcli.core.errors import DivergedError
 from dlcli.core.workers import Lane, Workers
 from dlcli.data.augment.pipeline import Augmenter
+from dlcli.data.batches import held_out
 from dlcli.data.dataset import DataInfo, Samples
 from dlcli.experiment import environment
 from dlcli.experiment.assemble import Experiment, assemble, build_network
@@ -165,9 +166,8 @@ def owner(array: Array) -> Array:
 
 def _order(config: Config, info: DataInfo) -> int:
     """The bytes of the order of an epoch, a whole number for each training sample; 0 where nobody has counted these."""
-    held_out, samples = config.data.validation, info.train or 0
-    trained = samples - (held_out if isinstance(held_out, int) else round(held_out * samples))
-    return max(0, trained) * np.dtype(np.intp).itemsize
+    samples = info.train or 0
+    return max(0, samples - held_out(samples, config.data.validation)) * np.dtype(np.intp).itemsize
 
 
 def _file(experiment: Experiment) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from dlcli.config.schema import Config
 from dlcli.core.errors import DivergedError
 from dlcli.core.rng import stream
+from dlcli.data.batches import held_out
 from dlcli.data.dataset import DataInfo, Samples
 from dlcli.experiment.assemble import assemble, build_network
 from dlcli.experiment.data import Splits, require_shape, sample_batch
@@ -213,8 +214,9 @@ def gemm_peak(dtype: np.dtype[Any], repeats: int = 5) -> float:
 def _drawn(config: Config, info: DataInfo, steps: int) -> Splits:
     """Whole batches of random samples, none larger than the data: bytes for images, normal numbers for the rest."""
     shape = info.input_shape or ()
-    size = min(config.data.batch_size * config.train.accumulate, info.train or DRAWN)
-    most = min(info.train or DRAWN, DRAWN // max(1, math.prod(shape)), size * steps)
+    trained = max(1, info.train - held_out(info.train, config.data.validation)) if info.train else DRAWN
+    size = min(config.data.batch_size * config.train.accumulate, trained)
+    most = min(trained, DRAWN // max(1, math.prod(shape)), size * steps)
     rows = max(1, most // size) * size
     rng = stream(config.seed, "sample")
     outputs = build_network(config, info).out_shape[0]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
 import threading
+import time
+import warnings
 
 import numpy as np
 import pytest
@@ -70,3 +74,22 @@ def test_threads_end_with_their_workers() -> None:
     for thread in others:
         thread.join(timeout=10)
         assert not thread.is_alive()
+
+
+def test_a_forked_process_starts_threads_of_its_own() -> None:
+    workers = Workers(2)
+    workers.each(lambda i, part: None, lanes(64, 10**6))
+    with warnings.catch_warnings():  # newer versions of Python warn of any fork beside threads
+        warnings.simplefilter("ignore")
+        child = os.fork()
+    if child == 0:
+        workers.each(lambda i, part: None, lanes(64, 10**6))
+        os._exit(3)
+    ended, limit = (0, 0), time.monotonic() + 10
+    while not ended[0] and time.monotonic() < limit:
+        ended = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    if not ended[0]:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(ended[1]) == 3

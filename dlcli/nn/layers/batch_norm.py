@@ -144,6 +144,7 @@ class BatchNorm(Layer):
         self._each(work)
         counts = self.counts[:, None]
         mean = self._sum(counts * means) / self.places
+        mean += self._sum(counts * (means - self._repeated(mean))) / self.places  # what rounding left of a long sum
         means -= self._repeated(mean)
         means *= means
         squares += np.multiply(means, counts, out=means)
