@@ -18,8 +18,11 @@ STEP, TILE = 4, 6
 BLOCK = 1 << 19
 """Numbers in the tiles of one block of images: more would fall out of the cache, fewer make the products small."""
 
-CHANNELS = 16
-"""In and out, at least: with fewer, the way into the tiles and back costs more than the products save."""
+CHANNELS = 24
+"""Channels in and out from which tiles are faster than patches that are added up."""
+
+MANY = 96
+"""The same for patches of dy, of which nothing is added up."""
 
 A = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]])
 """(TILE, STEP): a tile of products to pixels of y is A.T."""
@@ -74,11 +77,13 @@ class Winograd:
         """Whether tiles can stand for these windows."""
         return (windows.kernel, windows.stride, windows.dilation) == ((3, 3), (1, 1), (1, 1))
 
-    @property
-    def pays(self) -> bool:
-        """Whether this is faster than a product with all patches: many channels, and at most half as many products."""
+    def pays(self, adds_up: bool) -> bool:
+        """Whether this is faster than a product with all patches: many channels, and at most half as many products.
+
+        `adds_up` tells whether the backward pass would add up patches of x, instead of taking patches of dy.
+        """
         products, direct = self.t * self.u * TILE**2, 9 * math.prod(self.windows.count())
-        return min(self.channels, self.out) >= CHANNELS and 2 * products <= direct
+        return min(self.channels, self.out) >= (CHANNELS if adds_up else MANY) and 2 * products <= direct
 
     def kernels(self, weight: Array) -> Array:
         """U (36, out, in) of weight (out, in, 3, 3)."""
