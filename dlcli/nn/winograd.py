@@ -18,11 +18,8 @@ STEP, TILE = 4, 6
 BLOCK = 1 << 19
 """Numbers in the tiles of one block of images: more would fall out of the cache, fewer make the products small."""
 
-CHANNELS = 24
-"""Channels in and out from which tiles are faster than patches that are added up."""
-
-MANY = 96
-"""The same for patches of dy, of which nothing is added up."""
+WAY = 50
+"""Multiply-adds that take as long as the way of a number into the tiles and back."""
 
 A = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]])
 """(TILE, STEP): a tile of products to pixels of y is A.T."""
@@ -77,13 +74,15 @@ class Winograd:
         """Whether tiles can stand for these windows."""
         return (windows.kernel, windows.stride, windows.dilation) == ((3, 3), (1, 1), (1, 1))
 
-    def pays(self, adds_up: bool) -> bool:
-        """Whether this is faster than a product with all patches: many channels, and at most half as many products.
+    @property
+    def pays(self) -> bool:
+        """Whether this is faster than a product with all patches: what is saved must make good for the way of x and y.
 
-        `adds_up` tells whether the backward pass would add up patches of x, instead of taking patches of dy.
+        At least half of the products are saved, and by count the more, the more channels there are.
         """
         products, direct = self.t * self.u * TILE**2, 9 * math.prod(self.windows.count())
-        return min(self.channels, self.out) >= (CHANNELS if adds_up else MANY) and 2 * products <= direct
+        way = WAY * (self.channels + self.out)
+        return 2 * products <= direct and direct * self.channels * self.out >= way * products
 
     def kernels(self, weight: Array) -> Array:
         """U (36, out, in) of weight (out, in, 3, 3)."""

@@ -63,10 +63,11 @@ def test_the_matrices_convolve() -> None:
 @pytest.mark.parametrize(
     ("shape", "given", "chosen"),
     [
-        ((32, 26, 26), {"out_channels": 64}, True),
-        ((32, 28, 28), {"out_channels": 32, "padding": "same"}, False),  # patches of dy are as fast
-        ((96, 7, 7), {"out_channels": 128, "padding": 1}, True),
-        ((96, 7, 7), {"out_channels": 128, "padding": 1, "algorithm": "direct"}, False),
+        ((32, 28, 28), {"out_channels": 32, "padding": "same"}, True),
+        ((32, 14, 14), {"out_channels": 32, "padding": "same"}, False),  # a quarter of the tiles stands over
+        ((16, 28, 28), {"out_channels": 16, "padding": "same"}, False),
+        ((64, 7, 7), {"out_channels": 128, "padding": 1}, True),
+        ((64, 7, 7), {"out_channels": 128, "padding": 1, "algorithm": "direct"}, False),
         ((1, 28, 28), {"out_channels": 32}, False),
         ((2, 4, 4), {"out_channels": 2, "algorithm": "winograd"}, True),
         ((64, 5, 5), {"out_channels": 64, "padding": 1}, False),

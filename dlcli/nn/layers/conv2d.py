@@ -38,8 +38,7 @@ class Conv2d(Layer):
 
     `algorithm: winograd` takes a 3x3 kernel with stride 1, dilation 1 and one group in tiles of 4 x 4 pixels of y, with
     a quarter of the products; it rounds a few times more, in float32 by some 1e-6 of the largest number. `direct` never
-    does, `auto` does where it is faster: 24 channels or more in and out where the image is larger than y, 96 elsewhere,
-    and images that fill the tiles.
+    does, `auto` does where it is faster: some 32 channels or more in and out, and images that fill the tiles.
 
     Source: Lavin and Gray 2015, "Fast algorithms for convolutional neural networks", https://arxiv.org/abs/1509.09308;
     Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document processing";
@@ -107,7 +106,7 @@ class Conv2d(Layer):
         if self.algorithm == "direct" or not fits:
             return None
         winograd = Winograd(windows, channels, self.out_channels, self)
-        return winograd if self.algorithm == "winograd" or winograd.pays(self.turned is None) else None
+        return winograd if self.algorithm == "winograd" or winograd.pays else None
 
     def _padding(self, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         if self.padding == "valid":
