@@ -39,7 +39,11 @@ def check_memory(found: Diagnosis) -> None:
             widest.component.inside,
             f"{found.parameters:,} parameters with {config.optimizer.name} and batches "
             f"of {batch:,} need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f} GiB; "
-            "make the layers smaller",
+            + (
+                "use a smaller data.batch_size"
+                if activations > found.parameters * vectors
+                else "make the layers smaller"
+            ),
         )
 
 

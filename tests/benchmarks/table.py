@@ -14,6 +14,7 @@ def rows(contest: Contest) -> list[dict[str, Any]]:
     net, own = NETS[contest.net], contest.times["dlcli"]
     steps = -(-contest.samples // net.batch)
     medians = {name: statistics.median(times) for name, times in contest.times.items()}
+    whole = contest.samples >= net.samples  # of an epoch; fewer steps prove nothing
     goals: dict[str, float] = {}
     for start, goal in net.goals.items():
         named = [name for name in medians if name.startswith(start)]
@@ -31,7 +32,7 @@ def rows(contest: Contest) -> list[dict[str, Any]]:
                 "ms_per_step": {key: value * 1e3 / steps for key, value in ms.items()},
                 "ratio": dict(zip(("low", "median", "high"), quartiles, strict=True)),
                 "goal": goals.get(name),
-                "met": quartiles[1] <= goals[name] if name in goals else None,
+                "met": quartiles[1] <= goals[name] if name in goals and whole else None,
             }
         )
     return found
@@ -66,7 +67,7 @@ def text(contest: Contest) -> str:
     for row in rows(contest):
         ms, ratio, goal = row["ms_per_step"], row["ratio"], ""
         if row["goal"] is not None:
-            goal = f"<= {row['goal']:g} {'met' if row['met'] else 'missed'}"
+            goal = f"<= {row['goal']:g}" + {True: " met", False: " missed", None: ""}[row["met"]]
         lines.append(
             f"{row['contender']:<28}{ms['median']:>10.3f}{ms['min']:>9.3f}{ms['max']:>9.3f}"
             f"{ratio['median']:>13.2f}{ratio['low']:>8.2f}-{ratio['high']:<6.2f}  {goal}".rstrip()

@@ -47,4 +47,4 @@ def test_the_table_shows_ratios_beside_goals():
     lines = benchmark("--nets", "dense", "--peers", "gemm").stdout.splitlines()
     dlcli, floor = (next(line for line in lines if line.startswith(name)) for name in ("dlcli ", "gemm 1 thread"))
     assert dlcli.split()[4:] == ["1.00", "1.00-1.00"]
-    assert "<= 1.25" in floor
+    assert floor.endswith("<= 1.25")  # and no verdict after a few steps
