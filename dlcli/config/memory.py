@@ -32,6 +32,7 @@ def check_memory(found: Diagnosis) -> None:
     batch = min(config.data.batch_size, found.train or config.data.batch_size)
     activations = 2 * batch * sum(s.activations for s in found.shapes)
     needed = width * (found.parameters * vectors + activations)
+    one = width * (found.parameters * vectors + activations // batch)
     memory = machine_memory()
     if memory is not None and needed > memory:
         widest = max(found.shapes, key=lambda s: s.parameters * vectors + 2 * batch * s.activations)
@@ -39,11 +40,7 @@ def check_memory(found: Diagnosis) -> None:
             widest.component.inside,
             f"{found.parameters:,} parameters with {config.optimizer.name} and batches "
             f"of {batch:,} need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f} GiB; "
-            + (
-                "use a smaller data.batch_size"
-                if activations > found.parameters * vectors
-                else "make the layers smaller"
-            ),
+            + ("use a smaller data.batch_size" if one <= memory else "make the layers smaller"),
         )
 
 
