@@ -14,7 +14,7 @@ from dlcli.nn.windows import Windows
 COLUMNS = 16
 """Columns that a matrix product makes at a time: with fewer it takes as long."""
 
-TERMS = 24
+START = 24
 """Terms that a product could add up in the time in which it writes a sum."""
 
 COPIED = 20
@@ -54,7 +54,7 @@ class Band:
 
         def cost(tile: int) -> float:
             terms, columns = self.kernel[0] * self._span(tile) * channels, -(-tile * out // COLUMNS) * COLUMNS
-            return ((terms + TERMS) * columns + COPIED * terms) / tile
+            return ((terms + START) * columns + COPIED * terms) / tile
 
         return min((tile for tile in range(1, count + 1) if count % tile == 0), key=cost)
 
@@ -63,7 +63,7 @@ class Band:
         band = self.scratch.buffer("band", (math.prod(self.shape),)).reshape(self.shape)
         band.fill(0)
         np.copyto(self._kernels(band), weight.transpose(0, 2, 3, 1))
-        return self._matrices(band)
+        return band.reshape(self.groups, -1, math.prod(self.shape[2:]))
 
     def give(self, gradient: Array, dweight: Array) -> None:
         """Set dweight by the gradient of the matrix."""
@@ -79,6 +79,3 @@ class Band:
         tile, out, down, across, channel = band.strides
         strides = (tile + self.stride * across, out, down, self.gap * across, channel)
         return as_strided(band, (*band.shape[:2], *self.kernel, band.shape[4]), strides)
-
-    def _matrices(self, band: Array) -> Array:
-        return band.reshape(self.groups, -1, math.prod(self.shape[2:]))
