@@ -36,6 +36,9 @@ class Conv2d(Layer):
     dx = the rows of dy @ weight, added up where the patches overlap. Where the kernel moves by one pixel, the patches
     of dy as the rows of D give the same sums, as D @ turned weight, and as x.T @ D for the turned weight.
 
+    With few channels, neighbouring pixels of a row share one patch, and the matrix holds the kernel once for each,
+    in a band: more operations, in a product wide enough to be fast. The result differs by rounding alone.
+
     `algorithm: winograd` takes a 3x3 kernel with stride 1, dilation 1 and one group in tiles of 4 x 4 pixels of y, with
     a quarter of the products; it rounds a few times more, in float32 by some 1e-6 of the largest number. `direct` never
     does, `auto` does where it is faster: some 32 channels or more in and out, and images that fill the tiles.
