@@ -28,6 +28,8 @@ MaxTime = Annotated[
     typer.Option("--max-time", metavar="T", help="Stop, with a checkpoint, after '90 s', '15 min' or '1.5 h'."),
 ]
 
+NOT_PROFILED = "no step was made, so there is nothing for --profile to show; `dlcli time CONFIG` measures by itself"
+
 
 def train(
     config: common.ConfigArgument,
@@ -63,6 +65,8 @@ def train(
         access = _access(offline, progress)
         watch = partial(_profile, where.threads) if profile else _watch
         done = engine.train(config, overrides, code or [], access, where, resume, show.note, watch)
+    if profile and done.outcome is None:
+        show.note(NOT_PROFILED)
     _report(done, json, code)
 
 
@@ -127,6 +131,8 @@ def _profile(threads: int, session: Session) -> Iterator[render.TrainingView]:
         yield view
     if watch.step.steps:
         show.note("\n" + text(timing(watch, trainer, threads, trainer.per_epoch, trainer.plan.epochs)) + "\n")
+    else:
+        show.note(NOT_PROFILED)
 
 
 def _report(done: Trained, json: bool, code: list[str] | None) -> None:

@@ -129,6 +129,15 @@ def test_profiling_changes_no_bit_and_ends_in_a_table(cli: Cli) -> None:
     assert "whole step" not in cli("train", config, "--run-dir", "another").err
 
 
+@pytest.mark.parametrize("words", [["--resume"], ["--max-steps", "0"]])
+def test_profiling_no_step_says_so(cli: Cli, words: list[str]) -> None:
+    config = cli.write("n.yaml", NET)
+    cli("train", config)
+    ended = cli("train", config, "--profile", *words)
+    assert "no step was made, so there is nothing for --profile to show" in ended.err
+    assert "whole step" not in ended.err
+
+
 @pytest.fixture
 def trainer() -> Trainer:
     load_components()

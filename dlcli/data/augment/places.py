@@ -66,21 +66,23 @@ class Places(Scratch):
         padded = self.buffer("padded", (channels * n, tall, wide), out.dtype).reshape(channels, n, tall, wide)
         padded.fill(fill)
         np.copyto(padded[:, :, BEFORE:-AFTER, BEFORE:-AFTER], images.swapaxes(0, 1))
+        start = (np.arange(n) * (tall * wide) + BEFORE * (wide + 1))[:, None, None]
+        index = self.buffer("index", (n, height, width), np.intp)
         if whole:
             rows, columns = self._lines()
-        else:
-            places = self._points()
-            rows, columns = pixels = np.floor(places, out=self.pair("pixels"))
-            down, right = np.subtract(places, pixels, out=places)
+            np.add(rows * wide + start, columns, out=index)
+            for channel in range(channels):
+                np.take(padded[channel], index, out=out[:, channel], mode="clip")
+            return
+        places = self._points()
+        rows, columns = pixels = np.floor(places, out=self.pair("pixels"))
+        down, right = np.subtract(places, pixels, out=places)
         rows *= wide
-        index = np.add(rows, columns, out=self.buffer("index", (n, height, width), np.intp), casting="unsafe")
-        index += (np.arange(n) * (tall * wide) + BEFORE * (wide + 1))[:, None, None]
+        np.add(rows, columns, out=index, casting="unsafe")
+        index += start
         for channel in range(channels):
             flat, target = padded[channel].reshape(-1), out[:, channel]
             upper = self._take("upper", flat, index)
-            if whole:
-                np.copyto(target, upper)
-                continue
             upper += self._toward(flat[1:], index, upper, right)
             lower = self._take("lower", flat[wide:], index)
             lower += self._toward(flat[wide + 1 :], index, lower, right)
@@ -96,7 +98,7 @@ class Places(Scratch):
     def _lines(self) -> tuple[Array, Array]:
         """Rows (n, height, 1) and columns (n, 1, width), at most one pixel outside of the image."""
         rows, columns = (
-            np.clip(self.matrix[i, i, :, None] * _centred(length) + self._middle(i), -1, length)
+            np.clip(self.matrix[i, i, :, None] * _centred(length) + self._middle(i), -1, length).astype(np.intp)
             for i, length in enumerate(self.size)
         )
         return rows[:, :, None], columns[:, None, :]
