@@ -17,7 +17,7 @@ COLUMNS = 16
 START = 24
 """Terms that a product could add up in the time in which it writes a sum."""
 
-COPIED = 20
+COPIED = 45
 """Terms that a product adds up while a number of a patch is copied."""
 
 
