@@ -18,7 +18,7 @@ START = 24
 """Terms that a product could add up in the time in which it writes a sum."""
 
 COPIED = 45
-"""Terms that a product adds up while a number of a patch is copied."""
+"""Terms that a product adds up while a number of a patch is copied, or added to where it came from."""
 
 
 class Band:
