@@ -15,6 +15,7 @@ from dlcli.cli import common, render, show
 
 if TYPE_CHECKING:
     from dlcli.experiment.session import Session
+    from dlcli.experiment.stopwatch import Stopwatch
     from dlcli.experiment.train import Trained, Where
 
 MaxSteps = Annotated[
@@ -27,8 +28,6 @@ MaxTime = Annotated[
     str | None,
     typer.Option("--max-time", metavar="T", help="Stop, with a checkpoint, after '90 s', '15 min' or '1.5 h'."),
 ]
-
-NOT_PROFILED = "no step was made, so there is nothing for --profile to show; `dlcli time CONFIG` measures by itself"
 
 
 def train(
@@ -61,12 +60,17 @@ def train(
     where = _where(runs, run_dir, threads, max_steps, max_time)
     from dlcli.experiment import train as engine
 
+    stopwatch = None
+    if profile:
+        from dlcli.experiment.stopwatch import Stopwatch
+
+        stopwatch = Stopwatch()
     with show.downloads() as progress:
         access = _access(offline, progress)
-        watch = partial(_profile, where.threads) if profile else _watch
+        watch = partial(_profile, stopwatch, where.threads) if stopwatch is not None else _watch
         done = engine.train(config, overrides, code or [], access, where, resume, show.note, watch)
-    if profile and done.outcome is None:
-        show.note(NOT_PROFILED)
+    if stopwatch is not None and not stopwatch.step.steps:
+        show.note("no step was made, so there is nothing for --profile to show; `dlcli time CONFIG` measures by itself")
     _report(done, json, code)
 
 
@@ -120,19 +124,16 @@ def _watch(session: Session) -> Iterator[render.TrainingView]:
 
 
 @contextmanager
-def _profile(threads: int, session: Session) -> Iterator[render.TrainingView]:
+def _profile(watch: Stopwatch, threads: int, session: Session) -> Iterator[render.TrainingView]:
     """The same, and at the end a table on stderr of where the steps spent their time."""
     from dlcli.cli.timing import text
-    from dlcli.experiment.stopwatch import Stopwatch
     from dlcli.experiment.timing import timing
 
-    trainer, watch = session.experiment.trainer, Stopwatch()
+    trainer = session.experiment.trainer
     with watch.on(trainer), _watch(session) as view:
         yield view
     if watch.step.steps:
         show.note("\n" + text(timing(watch, trainer, threads, trainer.per_epoch, trainer.plan.epochs)) + "\n")
-    else:
-        show.note(NOT_PROFILED)
 
 
 def _report(done: Trained, json: bool, code: list[str] | None) -> None:
